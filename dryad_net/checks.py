@@ -1,0 +1,232 @@
+"""What the parameters of native functions may be, and how a wrong one is refused.
+
+A kind turns the argument of a call into what the function works with, or raises. The compiled
+calls take the common cases themselves, as ``fast`` tells them, and come here with all others; so
+a kind with ``fast`` set must pass those unchanged.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import operator
+import reprlib
+import sys
+from typing import Any, Final
+
+from .errors import ArgumentError, IdError
+from .table import table
+
+# What the compiled calls may decide by themselves.
+FAST_NOTHING: Final = 0
+FAST_ID: Final = 1  # an int in the table whose object is of one of the kind's types
+FAST_NUMBER: Final = 2  # an int from low to high
+FAST_DATA: Final = 3  # bytes, or an ASCII str
+FAST_TEXT: Final = 4  # an ASCII str that is not empty
+
+C_INT_MAX: Final = 2**31 - 1
+
+_shown = reprlib.Repr()
+_shown.maxstring = _shown.maxother = 60
+
+
+def show(value: object) -> str:
+    """A value as an error message shows it: never long, whatever it is."""
+    return _shown.repr(value)
+
+
+class Kind:
+    """What one parameter may be. ``name`` says it in words."""
+
+    fast = FAST_NOTHING
+    low = high = 0
+    types: tuple[type, ...] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def check(self, value: Any, parameter: str) -> Any:
+        """The argument as the function takes it. Errors: ArgumentError, IdError."""
+        raise self.refuse(value, parameter)
+
+    def refuse(self, value: object, parameter: str, reason: str = "") -> ArgumentError:
+        """The error for an argument that is not of this kind."""
+        return ArgumentError(f"{parameter}: {reason or f'must be {self.name}'}, not {show(value)}")
+
+
+def whole_number(value: Any) -> int | None:
+    """A number without a fraction as an int; None for everything else (bool, NaN, infinity, 80.5)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return operator.index(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None
+
+
+class Number(Kind):
+    """A whole number in a range; null may stand for one outside it."""
+
+    fast = FAST_NUMBER
+
+    def __init__(self, name: str, low: int, high: int, null: int | None = None) -> None:
+        either = ", or null" if null is not None else ""
+        super().__init__(f"{name} (a whole number from {low} to {high}{either})")
+        self.low = low
+        self.high = high
+        self.null = null
+
+    def check(self, value: Any, parameter: str) -> int:
+        if value is None and self.null is not None:
+            return self.null
+        number = whole_number(value)
+        if number is None or not self.low <= number <= self.high:
+            raise self.refuse(value, parameter)
+        return number
+
+
+class Boolean(Kind):
+    """True or False, and neither 0 nor 1."""
+
+    def check(self, value: Any, parameter: str) -> bool:
+        if value is True or value is False:
+            return bool(value)
+        raise self.refuse(value, parameter)
+
+
+class Text(Kind):
+    """A string that can be sent: UTF-8, with lone surrogates only for bytes that were received so."""
+
+    def check(self, value: Any, parameter: str) -> str:
+        if not isinstance(value, str) or not value:
+            raise self.refuse(value, parameter)
+        encode(value, parameter)
+        return value[:]  # of a subclass: the plain string in it
+
+
+class Delimiter(Text):
+    """A Text that the compiled calls may pass by themselves."""
+
+    fast = FAST_TEXT
+
+
+class Host(Text):
+    """A host name or an IP address."""
+
+    def check(self, value: Any, parameter: str) -> str:
+        host = super().check(value, parameter)
+        if "\0" in host or any("\ud800" <= character <= "\udfff" for character in host):
+            raise self.refuse(value, parameter)
+        return host
+
+
+class Address(Text):
+    """An IP address, IPv4 or IPv6, an IPv4-mapped one as the IPv4 address it is."""
+
+    def check(self, value: Any, parameter: str) -> str:
+        return str(self.parse(super().check(value, parameter), parameter))
+
+    def parse(self, value: str, parameter: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        """The address. Errors: ArgumentError."""
+        try:
+            address = ipaddress.ip_address(value)
+        except ValueError:
+            raise self.refuse(value, parameter) from None
+        return getattr(address, "ipv4_mapped", None) or address
+
+
+class MulticastAddress(Address):
+    """The IP address of a multicast group."""
+
+    def parse(self, value: str, parameter: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        address = super().parse(value, parameter)
+        if not address.is_multicast:
+            raise self.refuse(value, parameter)
+        return address
+
+
+class Data(Kind):
+    """What can be sent: a string, or bytes in any form. Becomes an ASCII str or a bytes-like object."""
+
+    fast = FAST_DATA
+
+    def check(self, value: Any, parameter: str) -> str | bytes | memoryview:
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, str):
+            return value if value.isascii() else encode(value, parameter)
+        if isinstance(value, (list, tuple)):
+            return self._from_numbers(value, parameter)
+        try:
+            view = memoryview(value)
+        except TypeError:
+            raise self.refuse(value, parameter) from None
+        if not view.c_contiguous:
+            raise self.refuse(value, parameter, "must be contiguous in memory")
+        return view.cast("B") if view.nbytes else b""
+
+    def _from_numbers(self, value: list[Any] | tuple[Any, ...], parameter: str) -> bytes:
+        numbers = bytearray()
+        for index, item in enumerate(value):
+            number = whole_number(item)
+            if number is None or not 0 <= number <= 255:
+                raise self.refuse(item, f"{parameter}[{index}]", "must be a byte (a whole number from 0 to 255)")
+            numbers.append(number)
+        return bytes(numbers)
+
+
+def encode(text: str, parameter: str) -> bytes:
+    """Text as the bytes that are sent. Errors: ArgumentError for a surrogate that is no escaped byte."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ArgumentError(
+            f"{parameter}: a lone surrogate that is no escaped byte, {show(text[error.start])}, at index {error.start}"
+        ) from None
+
+
+class Id(Kind):
+    """The ID of something open; becomes the object behind it."""
+
+    fast = FAST_ID
+
+    def __init__(self, name: str, *types: type) -> None:
+        super().__init__(name)
+        self.types = types
+
+    def check(self, value: Any, parameter: str) -> Any:
+        found = table.find(self.number(value, parameter))
+        if not isinstance(found, self.types):
+            raise IdError(f"{found.kind}, not {self.name}").about(found.id)
+        return found
+
+    def number(self, value: Any, parameter: str) -> int:
+        """The ID itself. Errors: ArgumentError if it is no number."""
+        number = whole_number(value)
+        if number is None:
+            raise self.refuse(value, parameter, f"must be the ID of {self.name}")
+        return number
+
+
+class IdOrClosed(Id):
+    """As Id, but an ID that is closed becomes None, whatever it was."""
+
+    def check(self, value: Any, parameter: str) -> Any:
+        number = self.number(value, parameter)
+        if number not in table.objects and table.was_given_out(number):
+            return None
+        return super().check(number, parameter)
+
+
+PORT = Number("a port", 1, 65535)
+LISTEN_PORT = Number("a port, 0 for any free one", 0, 65535)
+SIZE = Number("a size in bytes", 1, sys.maxsize)
+KERNEL_SIZE = Number("a size in bytes", 1, C_INT_MAX)
+BACKLOG = Number("a number of connections", 1, C_INT_MAX)
+LINGER = Number("seconds", 0, C_INT_MAX)
+TIMEOUT = Number("milliseconds, -1 for no limit", -1, sys.maxsize, null=-1)
+BOOLEAN = Boolean("a boolean")
+HOST = Host("a host name or an IP address")
+ADDRESS = Address("an IP address")
+DELIMITER = Delimiter("a string that is not empty")
+DATA = Data("a string or an array of bytes")

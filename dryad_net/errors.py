@@ -1,0 +1,101 @@
+"""Everything that can go wrong, with its code, on one page.
+
+A script's ``catch (e)`` sees only the message, so the message starts with the language's own error
+code, then names the function, then the value and the reason:
+``E5006 native_tcp_connect: 127.0.0.1:9: connection refused (ECONNREFUSED)``.
+
+Below the native functions an error does not know which of them was called; that is added where it
+leaves the library (``registry.Declaration.explain``).
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class DryadNetError(Exception):
+    """What every failure raises.
+
+    Attributes: ``code`` (such as "E5006"), ``function`` (the native function's name, or None),
+    ``errno`` (the system's error number, or None), ``subject`` (what it is about: an ID, an address;
+    or None), ``detail`` (the reason).
+    """
+
+    code = "E5006"
+
+    def __init__(self, detail: str, *, function: str | None = None, errno: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.function = function
+        self.errno = errno
+        self.subject: str | None = None
+
+    def __str__(self) -> str:
+        where = f" {self.function}" if self.function else ""
+        subject = f"{self.subject}: " if self.subject is not None else ""
+        return f"{self.code}{where}: {subject}{self.detail}"
+
+    def about(self, subject: object) -> Self:
+        """Say what the error is about; returns self."""
+        self.subject = str(subject)
+        return self
+
+
+class ArgumentCountError(DryadNetError):
+    """E3005: a wrong number of arguments."""
+
+    code = "E3005"
+
+
+class ArgumentError(DryadNetError):
+    """E3006: an argument of a wrong type, or a value out of range."""
+
+    code = "E3006"
+
+
+class IdError(DryadNetError):
+    """E3029: no such ID, an ID that is closed, or one of another kind."""
+
+    code = "E3029"
+
+
+class NetworkError(DryadNetError):
+    """E5006: the network, the peer or a limit said no."""
+
+    code = "E5006"
+
+
+class NetworkTimeoutError(DryadNetError):
+    """E5007: the time was up."""
+
+    code = "E5007"
+
+
+def from_errno(number: int) -> NetworkError:
+    """The network error for a system call's errno."""
+    return NetworkError(_reason(number), errno=number)
+
+
+def from_os_error(error: OSError) -> NetworkError:
+    """The network error for an OSError of the standard library's."""
+    if isinstance(error, socket.gaierror):
+        # getaddrinfo's numbers are its own (EAI_*), not errno's.
+        return NetworkError(_lower_first(error.strerror or str(error)))
+    if error.errno is None:
+        return NetworkError(_lower_first(str(error) or type(error).__name__))
+    return from_errno(error.errno)
+
+
+def _reason(number: int) -> str:
+    name = _errno.errorcode.get(number, f"errno {number}")
+    return f"{_lower_first(os.strerror(number))} ({name})"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

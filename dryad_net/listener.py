@@ -1,0 +1,147 @@
+"""A TCP server: the listening socket, its clients, and what they inherit from it."""
+
+from __future__ import annotations
+
+import socket
+
+from . import service
+from ._backend import sock
+from .addresses import join_host_port
+from .errors import from_os_error
+from .options import Inherited, Linger, Option
+from .stream import Connection
+from .table import table
+
+EVERY_INTERFACE = ""
+
+
+class Server(sock.Listener):
+    """A listening socket and the connections accepted from it.
+
+    Owns its descriptor until stop(). ``clients`` holds the accepted connections until each is closed.
+    """
+
+    __slots__ = ("clients", "id", "inherited", "port", "reuseport")
+
+    kind = "a TCP server"
+
+    def __init__(self, handle: sock.Socket, identifier: int, port: int, reuseport: bool) -> None:
+        super().__init__(handle)
+        self.id = identifier
+        self.port = port
+        self.reuseport = reuseport
+        self.clients: dict[int, Connection] = {}
+        self.inherited = Inherited()
+
+    def next_client(self, timeout_ms: int) -> Connection | None:
+        """Accept one connection; None if there is none, the time is up, or the server was stopped."""
+        return self.accept(timeout_ms, self._adopt)  # type: ignore[no-any-return]
+
+    def _adopt(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
+        client: Connection = table.add(lambda identifier: Connection(handle, identifier, peer, self))
+        try:
+            self.inherited.apply(client)
+        except BaseException:
+            client.close()
+            raise
+        self.clients[client.id] = client
+        if self.is_closed():
+            client.close()  # stopped by another thread meanwhile
+        return client
+
+    def set_inherited(self, option: Option, value: int) -> None:
+        """Set an option on the listening socket and on every client accepted from now on."""
+        self.set_option(*option, value)
+        self.inherited.options[option] = value
+
+    def set_linger(self, enable: bool, seconds: int) -> None:
+        """Set SO_LINGER (socket(7)) for every client accepted from now on."""
+        self.inherited.linger = Linger(enable, seconds)
+
+    def set_timeout(self, timeout_ms: int) -> None:
+        """The timeout of every client accepted from now on."""
+        self.inherited.timeout_ms = timeout_ms
+
+    def connected_clients(self) -> list[Connection]:
+        """The accepted clients that are still connected, in the order they were accepted."""
+        return [client for client in list(self.clients.values()) if client.is_connected()]
+
+    def broadcast(self, data: bytes) -> int:
+        """Send to every client without waiting. Returns how many it reaches."""
+        return sum([client.broadcast(data) for client in list(self.clients.values())])
+
+    def stop(self) -> None:
+        """Stop listening and close every client; who waits in accept wakes."""
+        if not self.begin_close():
+            return
+        table.retire(self.id)
+        self.release()
+        for client in list(self.clients.values()):
+            client.close()
+
+
+def listen(ip: str, port: int) -> Server:
+    """Listen on one address, or on every interface in both families.
+
+    ip: an IP address or EVERY_INTERFACE; port: 0 for any free one.
+    Errors: NetworkError (the port is in use, the address is not this machine's, ...).
+    """
+    shared = _reuseport_wanted(port)
+    service.prepare()
+    try:
+        listening = _open(ip, port, shared)
+    except OSError as error:
+        raise from_os_error(error).about(join_host_port(ip or "*", port)) from error
+    bound_port = int(listening.getsockname()[1])
+    handle = sock.adopt(listening)
+    server: Server = table.add(lambda identifier: Server(handle, identifier, bound_port, shared))
+    return server
+
+
+def _reuseport_wanted(port: int) -> bool:
+    """Does a server of this process share this port (SO_REUSEPORT, socket(7))?"""
+    servers = [found for found in list(table.objects.values()) if isinstance(found, Server)]
+    return any(server.reuseport and server.port == port for server in servers)
+
+
+def _open(ip: str, port: int, shared: bool) -> socket.socket:
+    """A listening socket."""
+    if ip == EVERY_INTERFACE:
+        try:
+            return _open_family(socket.AF_INET6, "::", port, shared, both_families=True)
+        except OSError:
+            if _has_ipv6():
+                raise
+            return _open_family(socket.AF_INET, "0.0.0.0", port, shared)
+    return _open_family(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip, port, shared)
+
+
+def _open_family(family: int, ip: str, port: int, shared: bool, both_families: bool = False) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both_families)
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            # On Windows SO_REUSEADDR would let two servers share a port; this is what it means elsewhere.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind(socket.getaddrinfo(ip, port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)[0][4])
+        listening.listen(socket.SOMAXCONN)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _has_ipv6() -> bool:
+    if not socket.has_ipv6:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The native functions: nothing but what the specification and its extensions name."""

@@ -1,0 +1,111 @@
+"""A TCP connection: the stream of bytes, who the peer is, and whose client it is."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from . import service
+from ._backend import poll, sock, stream
+from .connect import connect as connect_socket
+from .options import Linger
+from .table import table
+
+if TYPE_CHECKING:
+    from .listener import Server
+
+# What may wait to be sent to one peer.
+QUEUE_LIMIT = 16 * 1024 * 1024
+
+
+class Connection(stream.Stream):
+    """An open TCP connection, our own or accepted by a server.
+
+    Owns its stream until close(); from then on the background thread does, until the peer has
+    everything and the descriptor is given back.
+    """
+
+    __slots__ = ("deadline", "id", "linger", "peer", "server")
+
+    kind = "a TCP connection"
+
+    def __init__(
+        self, handle: sock.Socket, identifier: int, peer: tuple[str, int], server: Server | None = None
+    ) -> None:
+        super().__init__(handle)
+        self.id = identifier
+        self.peer = peer
+        self.server = server
+        self.linger: Linger | None = None
+        self.deadline: float | None = None
+
+    @property
+    def socket(self) -> sock.Socket:
+        return self
+
+    def set_linger(self, enable: bool, seconds: int) -> None:
+        """Set SO_LINGER (socket(7)); close() heeds it too."""
+        super().set_linger(enable, seconds)
+        self.linger = Linger(enable, seconds)
+
+    def broadcast(self, data: bytes) -> bool:
+        """Send without waiting; what the kernel does not take goes out in the background.
+
+        Returns False if it does not reach this peer.
+        """
+        reached = self.offer(data, QUEUE_LIMIT)
+        if reached == 2:
+            with contextlib.suppress(OSError):  # no thread to be had: the next call on it flushes first
+                service.hand_over(self, poll.WRITE)
+        return reached != 0
+
+    def close(self) -> None:
+        """Close at once for the script, and in the background for the peer, which gets everything."""
+        if not self.begin_close():
+            return
+        table.retire(self.id)
+        if self.server is not None:
+            self.server.clients.pop(self.id, None)
+        linger = self.linger
+        if linger is not None and linger.enable and linger.seconds == 0:
+            self.release()  # asked for a reset (SO_LINGER, socket(7))
+            return
+        seconds = service.CLOSE_SECONDS
+        if linger is not None and linger.enable:
+            seconds = min(seconds, linger.seconds)
+            super().set_linger(False, 0)  # close(2) in the background thread must not wait
+        self.deadline = time.monotonic() + seconds
+        events = self.finish_close()
+        if events:
+            try:
+                service.hand_over(self, events)
+            except OSError:
+                self.release()  # no descriptor to watch it with: the kernel goes on alone
+
+    def work(self) -> int:
+        """In the background: finish the close, or flush the queue."""
+        if self.is_closed():
+            return self.finish_close()
+        return 0 if self.flush() else poll.WRITE
+
+    def expire(self) -> None:
+        """The peer took too long to let us finish."""
+        self.release()
+
+    def unsent(self) -> bool:
+        """Is anything sent before the close not with the peer yet?"""
+        return self.is_closed() and (self.outgoing_size > 0 or self.unacknowledged() > 0)
+
+
+def connect(host: str, port: int) -> Connection:
+    """Open a connection and give it an ID.
+
+    host: a name or an IP address; port: 1 to 65535.
+    Errors: as connect.connect.
+    """
+    service.prepare()
+    handle = sock.adopt(connect_socket(host, port))
+    peer = handle.peer_address()
+    connection: Connection = table.add(lambda identifier: Connection(handle, identifier, peer))
+    return connection

@@ -1,0 +1,105 @@
+"""Builds the compiled half from src_pyx/; everything else about the package is in pyproject.toml.
+
+DRYAD_NET_BUILD: "auto" (the default: without a working compiler the library is pure, with a
+warning), "compiled" (a failed compilation is an error; wheels are built so), "pure".
+DRYAD_NET_TRACE=1 builds with line tracing, for coverage of the .pyx files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+MODULES = ("buffer", "call", "poll", "scan", "sock", "stream")
+SOURCES = Path("src_pyx")
+# Cython finds a .pxd by the module's dotted name along package folders, and src_pyx/ is flat.
+DECLARATIONS = Path("build/pxd")
+HEADERS = [str(header) for header in sorted(SOURCES.glob("*.h"))]
+
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "auto_pickle": False,
+    "autotestdict": False,
+}
+
+
+def wanted() -> str:
+    """What DRYAD_NET_BUILD asks for."""
+    choice = os.environ.get("DRYAD_NET_BUILD", "auto")
+    if choice not in ("auto", "compiled", "pure"):
+        sys.exit(f"DRYAD_NET_BUILD={choice}: it must be auto, compiled or pure")
+    if choice == "auto" and sys.platform == "win32":
+        return "pure"  # the compiled half needs POSIX sockets
+    return choice
+
+
+def extensions() -> list[Extension]:
+    """The modules of the compiled half, translated to C."""
+    if wanted() == "pure":
+        return []
+    from Cython.Build import cythonize
+
+    package = DECLARATIONS / "dryad_net" / "_compiled"
+    package.mkdir(parents=True, exist_ok=True)
+    for folder in (package.parent, package):
+        (folder / "__init__.pxd").touch()
+    for declaration in SOURCES.glob("*.pxd"):
+        target = package / declaration.name
+        if not target.exists() or target.read_bytes() != declaration.read_bytes():
+            shutil.copy2(declaration, target)
+    tracing = os.environ.get("DRYAD_NET_TRACE") == "1"
+    made = cythonize(
+        [
+            Extension(
+                f"dryad_net._compiled.{name}",
+                [f"{SOURCES}/{name}.pyx"],
+                include_dirs=[str(SOURCES)],
+                depends=HEADERS,
+                define_macros=[("CYTHON_TRACE", "1")] if tracing else [],
+                extra_compile_args=["-O3"],
+            )
+            for name in MODULES
+        ],
+        include_path=[str(DECLARATIONS)],
+        # Coverage needs the .c beside the .pyx; otherwise generated code stays out of the tree.
+        build_dir=None if tracing else "build/c",
+        compiler_directives=DIRECTIVES | ({"linetrace": True} if tracing else {}),
+        quiet=True,
+    )
+    for extension in made:
+        extension.optional = wanted() == "auto"  # cythonize() drops what was said before
+    return list(made)
+
+
+class BuildOrWarn(build_ext):
+    """Compile all modules or, with DRYAD_NET_BUILD=auto, none: half of a half does not load."""
+
+    def run(self) -> None:
+        super().run()
+        missing = [e.name for e in self.extensions if not Path(self.get_ext_fullpath(e.name)).exists()]
+        if missing:
+            for extension in self.extensions:
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            line = "*" * 78
+            print(
+                f"{line}\nWARNING: dryad_net could not be compiled ({', '.join(missing)});\n"
+                f"installing the pure Python half, which does the same, slower.\n{line}",
+                file=sys.stderr,
+            )
+
+    def copy_extensions_to_source(self) -> None:
+        built = [e for e in self.extensions if Path(self.build_lib, *e.name.split(".")).parent.exists()]
+        if built:
+            super().copy_extensions_to_source()
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildOrWarn})

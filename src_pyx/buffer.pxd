@@ -1,0 +1,26 @@
+cdef enum:
+    BLOCK = 262144  # one read; more gained nothing on loopback, and it stays in a second-level cache
+
+cdef char *acquire_block() except NULL
+cdef void release_block(char *block) noexcept
+
+cdef class Buffer:
+    cdef char *data
+    cdef size_t start
+    cdef size_t end
+    cdef size_t capacity
+    cdef size_t scanned
+    cdef bytes sought
+    cdef bint on_block
+
+    cdef size_t size(self) noexcept
+    cdef char *reserve(self, size_t room) except NULL
+    cdef void commit(self, size_t size) noexcept
+    cdef void attach(self, char *block, size_t size) noexcept
+    cdef void settle(self) noexcept
+    cdef void consume(self, size_t size) noexcept
+    cdef void reset(self) noexcept
+    cdef object pop_bytes(self, size_t size)
+    cdef object pop_text(self, size_t size, bint final)
+    cdef object pop_text_until(self, bytes delimiter)
+    cdef size_t first_character(self, size_t limit, bint final)

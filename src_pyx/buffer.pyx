@@ -1,0 +1,256 @@
+"""Bytes received and not yet consumed, and how they leave: as bytes or as text.
+
+A Buffer owns memory only while there is something in it. What a read brings lies in a block that
+all connections share; it is attached to the buffer of the connection that read, taken from there,
+and only what is left over afterwards moves to memory of the buffer's own (`settle`). No call gives
+up the GIL between `attach` and `settle`, so a block is never seen by two connections.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_DecodeUTF8Stateful
+from libc.string cimport memcpy, memmove
+
+from .scan cimport find_end
+
+cdef char *spare_block = NULL
+
+
+cdef char *acquire_block() except NULL:
+    """A block of BLOCK bytes for one read; it must be attached to a buffer or given back."""
+    global spare_block
+    cdef char *block = spare_block
+    spare_block = NULL
+    if block == NULL:
+        block = <char *> PyMem_RawMalloc(BLOCK)
+        if block == NULL:
+            raise MemoryError
+    return block
+
+
+cdef void release_block(char *block) noexcept:
+    global spare_block
+    if spare_block == NULL:
+        spare_block = block
+    else:
+        PyMem_RawFree(block)
+
+
+cdef size_t character_length(const char *data, size_t size):
+    """How many bytes the first character takes, 0 if they are not all there yet.
+
+    A byte that begins no UTF-8 character is a character of its own: it comes out escaped.
+    """
+    cdef Py_ssize_t consumed = 0
+    cdef str text = PyUnicode_DecodeUTF8Stateful(data, min(size, <size_t> 4), "surrogateescape", &consumed)
+    cdef Py_UCS4 first
+    if consumed == 0:
+        return 0
+    first = text[0]
+    if first < 0x80 or 0xDC80 <= first <= 0xDCFF:
+        return 1
+    return 2 if first < 0x800 else 3 if first < 0x10000 else 4
+
+
+cdef class Buffer:
+    """Received bytes, in the order they came.
+
+    Owns its storage, unless it lies on a shared block, which it gives back in settle().
+    """
+
+    def __cinit__(self):
+        self.data = NULL
+        self.start = self.end = self.capacity = self.scanned = 0
+        self.sought = None
+        self.on_block = False
+
+    def __dealloc__(self):
+        self.reset()
+
+    def __len__(self):
+        return self.end - self.start
+
+    cdef size_t size(self) noexcept:
+        return self.end - self.start
+
+    cdef char *reserve(self, size_t room) except NULL:
+        """Room for `room` bytes behind the last one; never while a block is attached."""
+        cdef size_t held = self.end - self.start
+        cdef size_t wanted
+        cdef char *data
+        if self.capacity - self.end >= room:
+            return self.data + self.end
+        if room > (<size_t> -1) // 4 - held:
+            raise MemoryError
+        if self.capacity // 2 >= held + room:
+            memmove(self.data, self.data + self.start, held)
+            data = self.data
+        else:
+            wanted = max(held + room, 2 * held)
+            if self.start != 0:
+                memmove(self.data, self.data + self.start, held)
+                self.end = held
+                self.start = 0
+            data = <char *> PyMem_RawRealloc(self.data, wanted)
+            if data == NULL:
+                raise MemoryError
+            self.data = data
+            self.capacity = wanted
+        self.start = 0
+        self.end = held
+        return data + held
+
+    cdef void commit(self, size_t size) noexcept:
+        """`size` bytes have been written to what reserve() returned."""
+        self.end += size
+
+    cdef void attach(self, char *block, size_t size) noexcept:
+        """Take a block with `size` bytes in it as the storage of this buffer, which is empty."""
+        self.reset()
+        self.data = block
+        self.end = size
+        self.capacity = BLOCK
+        self.on_block = True
+
+    cdef void settle(self) noexcept:
+        """Give an attached block back; what is left in it moves to memory of our own.
+
+        Large leftovers, and those no memory can be had for, keep the block instead: nothing fails.
+        """
+        cdef size_t held = self.end - self.start
+        cdef char *block = self.data
+        cdef char *own
+        if not self.on_block:
+            if held == 0 and block != NULL:
+                self.reset()
+            return
+        if held == 0:
+            self.reset()
+            return
+        self.on_block = False
+        if held > BLOCK // 2:
+            return
+        own = <char *> PyMem_RawMalloc(held)
+        if own == NULL:
+            return
+        memcpy(own, block + self.start, held)
+        release_block(block)
+        self.data = own
+        self.capacity = self.end = held
+        self.start = 0
+
+    cdef void consume(self, size_t size) noexcept:
+        self.start += size
+        self.scanned = self.scanned - size if self.scanned > size else 0
+
+    cdef void reset(self) noexcept:
+        """Let everything go."""
+        if self.on_block:
+            release_block(self.data)
+        elif self.data != NULL:
+            PyMem_RawFree(self.data)
+        self.data = NULL
+        self.start = self.end = self.capacity = self.scanned = 0
+        self.on_block = False
+
+    cdef object pop_bytes(self, size_t size):
+        cdef size_t taken = min(size, self.end - self.start)
+        cdef object result
+        if taken == 0:
+            return None
+        result = PyBytes_FromStringAndSize(self.data + self.start, taken)
+        self.consume(taken)
+        return result
+
+    cdef object pop_text(self, size_t size, bint final):
+        cdef size_t held = self.end - self.start
+        cdef size_t limit = min(size, held)
+        cdef const char *data = self.data + self.start
+        cdef Py_ssize_t consumed = 0
+        cdef object text
+        if limit == 0:
+            return None
+        text = PyUnicode_DecodeUTF8Stateful(data, limit, "surrogateescape", &consumed)
+        if consumed == 0:
+            consumed = self.first_character(limit, final)
+            if consumed == 0:
+                return None
+            text = PyUnicode_DecodeUTF8(data, consumed, "surrogateescape")
+        elif final and limit == held and <size_t> consumed < limit:
+            consumed = limit
+            text = PyUnicode_DecodeUTF8(data, limit, "surrogateescape")
+        self.consume(consumed)
+        return text
+
+    cdef size_t first_character(self, size_t limit, bint final):
+        """How much to take when `limit` bytes hold no whole character: one that is longer, what
+        turned out to be none, or nothing while the rest of it may still come."""
+        cdef size_t held = self.end - self.start
+        cdef size_t length = character_length(self.data + self.start, held)
+        if length == 0:
+            return limit if final else 0
+        return length
+
+    cdef object pop_text_until(self, bytes delimiter):
+        cdef size_t held = self.end - self.start
+        cdef Py_ssize_t size
+        cdef object text
+        if delimiter is not self.sought:
+            self.sought = delimiter
+            self.scanned = 0
+        size = find_end(self.data + self.start, held, self.scanned,
+                        <const char *> delimiter, len(delimiter))
+        if size < 0:
+            self.scanned = held
+            return None
+        text = PyUnicode_DecodeUTF8(self.data + self.start, size, "surrogateescape")
+        self.consume(size)
+        self.scanned = 0
+        return text
+
+    def append(self, data):
+        """Add bytes at the end.
+
+        data: any bytes-like object.
+        """
+        cdef Py_buffer view
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if view.len:
+                memcpy(self.reserve(view.len), view.buf, view.len)
+                self.commit(view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    def take_bytes(self, size_t size):
+        """Take at most `size` bytes from the front; None if there are none."""
+        result = self.pop_bytes(size)
+        self.settle()
+        return result
+
+    def take_text(self, size_t size, bint final=False):
+        """Take at most `size` bytes from the front as text that cuts no character in two.
+
+        size: bytes; if the first character alone is longer, that one character is taken.
+        final: no more bytes will come, so an incomplete character is taken too, escaped.
+        Returns a str with bytes that are not UTF-8 as lone surrogates, or None for nothing yet.
+        """
+        result = self.pop_text(size, final)
+        self.settle()
+        return result
+
+    def take_text_until(self, bytes delimiter not None):
+        """Take everything up to and including the first delimiter as text, or None.
+
+        delimiter: bytes, not empty. The search goes on where the last one for the same object ended.
+        """
+        if not delimiter:
+            raise ValueError("an empty delimiter")
+        result = self.pop_text_until(delimiter)
+        self.settle()
+        return result
+
+    def clear(self):
+        """Let everything go."""
+        self.reset()

@@ -1,0 +1,26 @@
+from libc.stdint cimport int64_t
+
+from .posix cimport sockaddr_storage
+
+cdef int64_t deadline_after(int64_t timeout_ms) noexcept
+cdef tuple address_tuple(const sockaddr_storage *address)
+cdef object os_error(Py_ssize_t failed)
+cdef bint would_block(Py_ssize_t result) noexcept
+
+cdef class Socket:
+    cdef int fd
+    cdef bint closed
+    cdef bint released
+    cdef int users
+    cdef int waiting
+    cdef int[2] wakers
+
+    cdef int leave(self) noexcept
+    cdef int wait(self, short events, int64_t deadline) except -1
+
+cdef class Turn:
+    cdef bint taken
+    cdef object lock
+
+    cdef int take(self, int64_t deadline) except -1
+    cdef void give(self)
