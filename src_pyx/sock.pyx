@@ -121,6 +121,9 @@ cdef class Socket:
         self.wakers[0] = self.wakers[1] = -1
         dryad_prepare(self.fd)
 
+    def __init__(self, handle):
+        """Nothing is left to do; here so that subclasses can pass the handle on as in the pure half."""
+
     def __dealloc__(self):
         dryad_wake_close(self.wakers)
         if self.fd >= 0:
@@ -267,7 +270,7 @@ cdef class Socket:
 cdef class Listener(Socket):
     """A listening descriptor. Its descriptor does not block: accept(2) has no flag for that."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, handle):
         cdef int failed = dryad_set_blocking(self.fd, False)
         if failed:
             raise os_error(failed)

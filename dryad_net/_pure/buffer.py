@@ -1,0 +1,102 @@
+"""Bytes received and not yet consumed, and how they leave: as bytes or as text."""
+
+from __future__ import annotations
+
+import codecs
+
+from .scan import find
+
+# How much may have been consumed at the front before what is behind it is moved there.
+_COMPACT_SIZE = 65536
+_LONGEST_CHARACTER = 4
+
+
+class Buffer:
+    """Received bytes, in the order they came."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._start = 0
+        self._scanned = 0
+        self._sought: bytes | None = None
+
+    def __len__(self) -> int:
+        return len(self._data) - self._start
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Add bytes at the end.
+
+        data: any bytes-like object.
+        """
+        self._data += data
+
+    def take_bytes(self, size: int) -> bytes | None:
+        """Take at most `size` bytes from the front; None if there are none."""
+        taken = bytes(self._data[self._start : self._start + size])
+        self._consume(len(taken))
+        return taken or None
+
+    def take_text(self, size: int, final: bool = False) -> str | None:
+        """Take at most `size` bytes from the front as text that cuts no character in two.
+
+        size: bytes; if the first character alone is longer, that one character is taken.
+        final: no more bytes will come, so an incomplete character is taken too, escaped.
+        Returns a str with bytes that are not UTF-8 as lone surrogates, or None for nothing yet.
+        """
+        limit = min(size, len(self))
+        if limit == 0:
+            return None
+        front = bytes(self._data[self._start : self._start + limit])
+        text, consumed = codecs.utf_8_decode(front, "surrogateescape", final and limit == len(self))
+        if consumed == 0:
+            consumed = self._first_character(limit, final)
+            if consumed == 0:
+                return None
+            text = bytes(self._data[self._start : self._start + consumed]).decode("utf-8", "surrogateescape")
+        self._consume(consumed)
+        return text
+
+    def _first_character(self, limit: int, final: bool) -> int:
+        """How much to take when `limit` bytes hold no whole character: one that is longer, what
+        turned out to be none, or nothing while the rest of it may still come."""
+        ahead = bytes(self._data[self._start : self._start + _LONGEST_CHARACTER])
+        text, consumed = codecs.utf_8_decode(ahead, "surrogateescape", False)
+        if consumed == 0:
+            return limit if final else 0
+        return len(text[0].encode("utf-8", "surrogateescape"))
+
+    def take_text_until(self, delimiter: bytes) -> str | None:
+        """Take everything up to and including the first delimiter as text, or None.
+
+        delimiter: bytes, not empty. The search goes on where the last one for the same object ended.
+        """
+        if not delimiter:
+            raise ValueError("an empty delimiter")
+        if delimiter is not self._sought:
+            self._sought = delimiter
+            self._scanned = 0
+        # What was consumed may still be in _data; no delimiter can begin there.
+        searched = max(self._scanned, len(delimiter) - 1)
+        end = find(self._data, delimiter, self._start + searched)
+        if end < 0:
+            self._scanned = len(self)
+            return None
+        text = bytes(self._data[self._start : end]).decode("utf-8", "surrogateescape")
+        self._consume(end - self._start)
+        self._scanned = 0
+        return text
+
+    def clear(self) -> None:
+        """Let everything go."""
+        self._data = bytearray()
+        self._start = self._scanned = 0
+
+    def _consume(self, size: int) -> None:
+        self._start += size
+        self._scanned = max(self._scanned - size, 0)
+        if self._start == len(self._data):
+            self._data = bytearray()
+            self._start = 0
+        elif self._start > _COMPACT_SIZE and self._start > len(self._data) // 2:
+            del self._data[: self._start]
+            self._start = 0

@@ -1,0 +1,250 @@
+"""One socket: who owns it, who waits on it, and the calls that every kind of socket shares.
+
+The sockets never block; waiting is a poll together with a socket pair that begin_close() writes
+to. The descriptor itself is closed by whoever leaves it last, so that its number is never reused
+under a thread that still waits on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+if sys.platform == "win32":
+    termios = None
+else:
+    import fcntl
+    import termios
+
+Made = TypeVar("Made")
+
+READABLE = 1
+WRITABLE = 2
+
+# How often a waiter looks for itself when no descriptor was left to wake it with.
+_UNWAKABLE_SLICE = 0.05
+_LINGER = "hh" if sys.platform == "win32" else "ii"  # struct linger
+_LONGEST_WAIT = 2**31 / 1000  # what poll(2) takes, in seconds
+
+
+def deadline_after(timeout_ms: int) -> float | None:
+    """Milliseconds from now (negative: no limit) as a moment of the monotonic clock, in seconds."""
+    return None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
+
+
+def address_tuple(sockaddr: Any) -> tuple[str, int]:
+    """(ip, port), IPv4-mapped addresses as IPv4."""
+    ip = str(sockaddr[0])
+    if ip.startswith("::ffff:") and "." in ip:
+        ip = ip[len("::ffff:") :]
+    return ip, int(sockaddr[1])
+
+
+def adopt(sock: socket.socket) -> Socket:
+    """Take over a Python socket.
+
+    sock: a socket.socket, which belongs to the result from now on.
+    Returns the Socket that now owns its descriptor.
+    """
+    return Socket(sock)
+
+
+def wait_ready(fds: dict[int, int], seconds: float | None) -> set[int]:
+    """Wait until one of the descriptors is ready for what it is mapped to, or failed.
+
+    fds: READABLE, WRITABLE or both by descriptor; seconds: None for no limit.
+    """
+    if hasattr(select, "poll"):
+        poller = select.poll()
+        for fd, events in fds.items():
+            poller.register(
+                fd, (select.POLLIN if events & READABLE else 0) | (select.POLLOUT if events & WRITABLE else 0)
+            )
+        timeout = None if seconds is None else max(min(seconds, _LONGEST_WAIT), 0) * 1000
+        return {fd for fd, _events in poller.poll(timeout)}
+    reading = [fd for fd, events in fds.items() if events & READABLE]
+    writing = [fd for fd, events in fds.items() if events & WRITABLE]
+    # On Windows a connection that failed is in the third set only.
+    ready = select.select(reading, writing, writing, seconds)
+    return {*ready[0], *ready[1], *ready[2]}
+
+
+class Socket:
+    """A socket and everything that ends with it.
+
+    Made from a socket.socket, or from another Socket, whose socket it takes over. Owns it until
+    release() or abandon().
+    """
+
+    def __init__(self, handle: Socket | socket.socket) -> None:
+        self._socket = handle._socket if isinstance(handle, Socket) else handle
+        self._socket.setblocking(False)
+        self._lock = threading.RLock()
+        self._closed = False
+        self._released = False
+        self._users = 0
+        self._waiting = 0
+        self._wakers: tuple[socket.socket, socket.socket] | None = None
+
+    def fileno(self) -> int:
+        """The descriptor, or -1 when it has been given back."""
+        return self._socket.fileno()
+
+    def is_closed(self) -> bool:
+        """Has begin_close() been called?"""
+        return self._closed
+
+    def begin_close(self) -> bool:
+        """Let no new call in and wake those who wait. Returns False if that was done before."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._closed = True
+            if self._wakers is not None:
+                self._wakers[1].send(b"\0")
+            return True
+
+    def release(self) -> None:
+        """Give the descriptor back, as soon as no thread waits on it."""
+        with self._lock:
+            self._released = True
+            if self._users == 0:
+                self._socket.close()
+
+    def abandon(self) -> None:
+        """In the child of a fork: close this copy of the descriptor, whoever used it in the parent."""
+        self._closed = self._released = True
+        self._close_wakers()
+        self._socket.close()
+
+    def _close_wakers(self) -> None:
+        if self._wakers is not None:
+            for waker in self._wakers:
+                waker.close()
+            self._wakers = None
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._waiting == 0:
+                try:
+                    self._wakers = socket.socketpair()
+                except OSError:
+                    self._wakers = None
+            self._waiting += 1
+            self._users += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+            self._users -= 1
+            if self._waiting == 0:
+                self._close_wakers()
+            if self._users == 0 and self._released:
+                self._socket.close()
+
+    def _wait(self, events: int, deadline: float | None) -> bool:
+        """Wait until ready (or failed: the next call on it tells). False: the time is up, or closed."""
+        if self._closed or (deadline is not None and time.monotonic() >= deadline):
+            return False
+        self._enter()
+        try:
+            while not self._closed:
+                seconds = None if deadline is None else deadline - time.monotonic()
+                if seconds is not None and seconds <= 0:
+                    return False
+                fds = {self._socket.fileno(): events}
+                wakers = self._wakers
+                if wakers is not None:
+                    fds[wakers[0].fileno()] = READABLE
+                elif seconds is None or seconds > _UNWAKABLE_SLICE:
+                    seconds = _UNWAKABLE_SLICE
+                if self._socket.fileno() in wait_ready(fds, seconds):
+                    return not self._closed
+            return False
+        finally:
+            self._leave()
+
+    def local_address(self) -> tuple[str, int]:
+        """The socket's own (ip, port) (getsockname(2))."""
+        return address_tuple(self._socket.getsockname())
+
+    def peer_address(self) -> tuple[str, int]:
+        """The peer's (ip, port) (getpeername(2))."""
+        return address_tuple(self._socket.getpeername())
+
+    def get_option(self, level: int, option: int) -> int:
+        """An int socket option (getsockopt(2))."""
+        return self._socket.getsockopt(level, option)
+
+    def set_option(self, level: int, option: int, value: int | bytes) -> None:
+        """Set a socket option (setsockopt(2)) to an int or to the bytes of a structure."""
+        self._socket.setsockopt(level, option, value)
+
+    def set_linger(self, enable: bool, seconds: int) -> None:
+        """Set SO_LINGER (socket(7))."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, enable, seconds))
+
+    def unacknowledged(self) -> int:
+        """How many bytes sent the peer has not acknowledged yet; 0 where the system does not tell."""
+        if termios is None:
+            return 0
+        try:
+            answer = fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0\0\0\0")
+        except (OSError, ValueError):
+            return 0
+        return int.from_bytes(answer, sys.byteorder)
+
+    def end_sending(self) -> None:
+        """Send the end of the stream behind everything the kernel holds (shutdown(2)); a peer that is gone is none to tell."""
+        self._shutdown(socket.SHUT_WR)
+
+    def end_both(self) -> None:
+        """End both directions; what was received stays readable."""
+        self._shutdown(socket.SHUT_RDWR)
+
+    def _shutdown(self, how: int) -> None:
+        try:
+            self._socket.shutdown(how)
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.EBADF, errno.ECONNRESET, errno.EINVAL):
+                raise
+
+
+class Listener(Socket):
+    """A listening socket."""
+
+    def set_backlog(self, backlog: int) -> None:
+        """Let so many connections wait to be accepted (listen(2))."""
+        self._socket.listen(backlog)
+
+    def accept(self, timeout_ms: int, make: Callable[[Socket, tuple[str, int]], Made]) -> Made | None:
+        """Accept one connection.
+
+        timeout_ms: 0 does not wait, -1 waits without limit; make: called with a Socket that owns
+        the new descriptor and the peer's (ip, port).
+        Returns what `make` returned, or None: nobody is there, the time is up, or closed.
+        Errors: OSError (accept(2)).
+        """
+        deadline = deadline_after(timeout_ms)
+        while not self._closed:
+            try:
+                accepted, sockaddr = self._socket.accept()
+            except BlockingIOError:
+                if not self._wait(READABLE, deadline):
+                    return None
+            except ConnectionAbortedError:
+                continue
+            except OSError:
+                if self._closed:
+                    return None
+                raise
+            else:
+                return make(Socket(accepted), address_tuple(sockaddr))
+        return None
