@@ -7,6 +7,7 @@ import threading
 import time
 from typing import NamedTuple
 
+from .checks import show
 from .errors import ArgumentError, NetworkTimeoutError, from_os_error
 
 
@@ -34,12 +35,14 @@ def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> l
     Errors: NetworkError (no such name), NetworkTimeoutError, ArgumentError (what can be no name).
     """
     subject = join_host_port(host, port)
+    if "\0" in host:  # C would take what is before it for the name
+        raise _no_host(host)
     try:
         return _look_up(host, port, kind, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass  # not a numeric address: a name
-    except (UnicodeError, ValueError):
-        raise ArgumentError(f"host: must be a host name or an IP address, not {host[:80]!r}") from None
+    except UnicodeError:
+        raise _no_host(host) from None
     # getaddrinfo(3) can be neither limited nor interrupted: it runs in a thread that is not waited for.
     outcome: list[list[Resolved] | OSError | UnicodeError] = []
     done = threading.Event()
@@ -57,16 +60,20 @@ def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> l
         raise NetworkTimeoutError("the name was not resolved in time").about(subject)
     result = outcome[0]
     if isinstance(result, UnicodeError):
-        raise ArgumentError(f"host: must be a host name or an IP address, not {host[:80]!r}")
+        raise _no_host(host)
     if isinstance(result, OSError):
         raise from_os_error(result).about(subject) from result
     return result
 
 
+def _no_host(host: str) -> ArgumentError:
+    return ArgumentError(f"host: must be a host name or an IP address, not {show(host)}")
+
+
 def _look_up(host: str, port: int, kind: socket.SocketKind, flags: int) -> list[Resolved]:
     found = socket.getaddrinfo(host, port, type=kind, flags=flags | socket.AI_NUMERICSERV)
     addresses = [
-        Resolved(family, (str(sockaddr[0]), int(sockaddr[1]), *sockaddr[2:]))  # type: ignore[arg-type]
+        Resolved(family, (str(sockaddr[0]), int(sockaddr[1]), *sockaddr[2:]))
         for family, _kind, _protocol, _name, sockaddr in found
         if family in (socket.AF_INET, socket.AF_INET6)
     ]

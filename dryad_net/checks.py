@@ -95,7 +95,10 @@ class Boolean(Kind):
 
 
 class Text(Kind):
-    """A string that can be sent: UTF-8, with lone surrogates only for bytes that were received so."""
+    """A string that is not empty and can be sent: UTF-8, with lone surrogates only for bytes that were
+    received so."""
+
+    fast = FAST_TEXT
 
     def check(self, value: Any, parameter: str) -> str:
         if not isinstance(value, str) or not value:
@@ -104,24 +107,10 @@ class Text(Kind):
         return value[:]  # of a subclass: the plain string in it
 
 
-class Delimiter(Text):
-    """A Text that the compiled calls may pass by themselves."""
-
-    fast = FAST_TEXT
-
-
-class Host(Text):
-    """A host name or an IP address."""
-
-    def check(self, value: Any, parameter: str) -> str:
-        host = super().check(value, parameter)
-        if "\0" in host or any("\ud800" <= character <= "\udfff" for character in host):
-            raise self.refuse(value, parameter)
-        return host
-
-
 class Address(Text):
     """An IP address, IPv4 or IPv6, an IPv4-mapped one as the IPv4 address it is."""
+
+    fast = FAST_NOTHING
 
     def check(self, value: Any, parameter: str) -> str:
         return str(self.parse(super().check(value, parameter), parameter))
@@ -223,10 +212,12 @@ LISTEN_PORT = Number("a port, 0 for any free one", 0, 65535)
 SIZE = Number("a size in bytes", 1, sys.maxsize)
 KERNEL_SIZE = Number("a size in bytes", 1, C_INT_MAX)
 BACKLOG = Number("a number of connections", 1, C_INT_MAX)
+TTL = Number("a number of hops", 0, 255)
 LINGER = Number("seconds", 0, C_INT_MAX)
 TIMEOUT = Number("milliseconds, -1 for no limit", -1, sys.maxsize, null=-1)
 BOOLEAN = Boolean("a boolean")
-HOST = Host("a host name or an IP address")
+HOST = Text("a host name or an IP address")
 ADDRESS = Address("an IP address")
-DELIMITER = Delimiter("a string that is not empty")
+MULTICAST_ADDRESS = MulticastAddress("the IP address of a multicast group")
+DELIMITER = Text("a string that is not empty")
 DATA = Data("a string or an array of bytes")

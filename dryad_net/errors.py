@@ -92,9 +92,13 @@ def from_os_error(error: OSError) -> NetworkError:
     return from_errno(error.errno)
 
 
+# Where the system's own words would puzzle somebody who knows scripts and not POSIX.
+_PLAINER = {_errno.EDESTADDRREQ: "not connected", _errno.ENOTCONN: "not connected"}
+
+
 def _reason(number: int) -> str:
     name = _errno.errorcode.get(number, f"errno {number}")
-    return f"{_lower_first(os.strerror(number))} ({name})"
+    return f"{_PLAINER.get(number) or _lower_first(os.strerror(number))} ({name})"
 
 
 def _lower_first(text: str) -> str:

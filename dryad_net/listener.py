@@ -35,7 +35,7 @@ class Server(sock.Listener):
 
     def next_client(self, timeout_ms: int) -> Connection | None:
         """Accept one connection; None if there is none, the time is up, or the server was stopped."""
-        return self.accept(timeout_ms, self._adopt)  # type: ignore[no-any-return]
+        return self.accept(timeout_ms, self._adopt)
 
     def _adopt(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
         client: Connection = table.add(lambda identifier: Connection(handle, identifier, peer, self))

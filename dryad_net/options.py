@@ -28,6 +28,7 @@ KEEPALIVE = Option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 REUSEADDR = Option(socket.SOL_SOCKET, socket.SO_REUSEADDR)
 # Windows has no such option; setting it there is an error that says so.
 REUSEPORT = Option(socket.SOL_SOCKET, getattr(socket, "SO_REUSEPORT", -1))
+BROADCAST = Option(socket.SOL_SOCKET, socket.SO_BROADCAST)
 RECV_BUFFER = Option(socket.SOL_SOCKET, socket.SO_RCVBUF)
 SEND_BUFFER = Option(socket.SOL_SOCKET, socket.SO_SNDBUF)
 

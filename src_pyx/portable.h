@@ -289,4 +289,41 @@ static inline int dryad_address_text(const struct sockaddr_storage *address, cha
     return -1;
 }
 
+/* An IP address and port as the sockets of a family take them: IPv4 addresses become IPv4-mapped
+ * ones for an AF_INET6 socket. Returns the address's length, or -EAFNOSUPPORT. */
+static inline int dryad_address_make(struct sockaddr_storage *address, int family, const char *ip, int port,
+                                     unsigned int scope)
+{
+    unsigned char v4[4];
+    memset(address, 0, sizeof *address);
+    address->ss_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        struct sockaddr_in *to = (struct sockaddr_in *)address;
+        to->sin_port = htons((uint16_t)port);
+        return inet_pton(AF_INET, ip, &to->sin_addr) == 1 ? (int)sizeof *to : -EAFNOSUPPORT;
+    }
+    if (family == AF_INET6) {
+        struct sockaddr_in6 *to = (struct sockaddr_in6 *)address;
+        to->sin6_port = htons((uint16_t)port);
+        to->sin6_scope_id = scope;
+        if (inet_pton(AF_INET, ip, v4) == 1) {
+            memcpy(&to->sin6_addr, DRYAD_MAPPED_PREFIX, 12);
+            memcpy((char *)&to->sin6_addr + 12, v4, sizeof v4);
+            return (int)sizeof *to;
+        }
+        return inet_pton(AF_INET6, ip, &to->sin6_addr) == 1 ? (int)sizeof *to : -EAFNOSUPPORT;
+    }
+    return -EAFNOSUPPORT;
+}
+
+static inline int dryad_bind(int fd, const struct sockaddr_storage *address, socklen_t length)
+{
+    return bind(fd, (const struct sockaddr *)address, length) < 0 ? -errno : 0;
+}
+
+static inline int dryad_connect(int fd, const struct sockaddr_storage *address, socklen_t length)
+{
+    return connect(fd, (const struct sockaddr *)address, length) < 0 ? -errno : 0;
+}
+
 #endif

@@ -46,4 +46,8 @@ cdef extern from "portable.h" nogil:
     void dryad_wake_clear(int fd) noexcept
     void dryad_wake_close(int *fds) noexcept
     int dryad_address_text(const sockaddr_storage *address, char *text, size_t size) noexcept
+    int dryad_address_make(sockaddr_storage *address, int family, const char *ip, int port,
+                           unsigned int scope) noexcept
+    int dryad_bind(int fd, const sockaddr_storage *address, socklen_t length) noexcept
+    int dryad_connect(int fd, const sockaddr_storage *address, socklen_t length) noexcept
     int shutdown(int fd, int how)

@@ -259,7 +259,7 @@ cdef class Socket:
         return dryad_unacknowledged(self.fd)
 
     def end_sending(self):
-        """Send the end of the stream behind everything the kernel holds (shutdown(2)); a peer that is gone is none to tell."""
+        """Send the end of the stream behind everything the kernel holds (shutdown(2)), if there still is a peer."""
         shutdown(self.fd, SHUT_WR)
 
     def end_both(self):

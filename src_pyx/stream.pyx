@@ -480,7 +480,7 @@ cdef class Stream(Socket):
         """
         cdef char *block
         cdef Py_ssize_t n = 0
-        cdef int reads
+        cdef int _read
         if not self.flush():
             return DRYAD_WRITE
         if not self.told_end:
@@ -488,7 +488,7 @@ cdef class Stream(Socket):
             self.end_sending()
         if not self.ended:
             block = acquire_block()
-            for reads in range(DRAIN_READS):
+            for _read in range(DRAIN_READS):
                 n = dryad_recv(self.fd, block, BLOCK, MSG_DONTWAIT)
                 if n <= 0 and n != -EINTR:
                     break

@@ -84,7 +84,7 @@ class Socket:
     """
 
     def __init__(self, handle: Socket | socket.socket) -> None:
-        self._socket = handle._socket if isinstance(handle, Socket) else handle
+        self._socket: socket.socket = handle._socket if isinstance(handle, Socket) else handle
         self._socket.setblocking(False)
         self._lock = threading.RLock()
         self._closed = False
@@ -202,7 +202,7 @@ class Socket:
         return int.from_bytes(answer, sys.byteorder)
 
     def end_sending(self) -> None:
-        """Send the end of the stream behind everything the kernel holds (shutdown(2)); a peer that is gone is none to tell."""
+        """Send the end of the stream behind everything the kernel holds (shutdown(2)), if there still is a peer."""
         self._shutdown(socket.SHUT_WR)
 
     def end_both(self) -> None:

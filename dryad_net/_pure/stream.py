@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
 from collections import deque
 from typing import NoReturn
 
-from ..errors import IdError, NetworkError, NetworkTimeoutError, from_os_error
+from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
 from .buffer import Buffer
 from .poll import READ, WRITE
 from .sock import READABLE, WRITABLE, Socket, deadline_after
@@ -191,7 +192,7 @@ class Stream(Socket):
             raise IdError("closed")
         if self._broken:
             self._raise_trouble()
-            raise NetworkError("the connection is broken (ENOTCONN)")
+            raise from_errno(errno.ENOTCONN)
 
     # ---- sending
 

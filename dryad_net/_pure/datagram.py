@@ -1,0 +1,167 @@
+"""Datagrams: one call a receive, one a send, for both families where the system has both."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import struct
+import sys
+
+from ..errors import IdError, NetworkTimeoutError, from_os_error
+from .sock import READABLE, WRITABLE, Socket, address_tuple, deadline_after
+
+LARGEST = 65536  # more than any datagram's payload (65,507 bytes over IPv4, RFC 768)
+
+# The kernel's own drop count of a socket: SO_MEMINFO and SK_MEMINFO_DROPS (Linux 4.12, linux/sock_diag.h).
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("9I")
+_MEMINFO_DROPS = 8
+
+
+class Destination:
+    """An address that can be sent to, bound or connected, in the form the socket wants.
+
+    family: the socket's; ip: a numeric address; port; scope: an interface's index, for link-local ones.
+    Errors: OSError (EAFNOSUPPORT), if a socket of that family cannot reach it.
+    """
+
+    def __init__(self, family: int, ip: str, port: int, scope: int = 0) -> None:
+        version = ipaddress.ip_address(ip).version
+        self.sockaddr: tuple[str, int] | tuple[str, int, int, int]
+        if family == socket.AF_INET6:
+            self.sockaddr = (ip if version == 6 else f"::ffff:{ip}", port, 0, scope)
+        elif version == 4:
+            self.sockaddr = (ip, port)
+        else:
+            raise OSError(errno.EAFNOSUPPORT, "")
+
+
+class Datagram(Socket):
+    """A UDP socket and what has gone through it.
+
+    Owns the socket, and remembers the last destination sent to.
+    """
+
+    def __init__(self, handle: Socket | socket.socket) -> None:
+        super().__init__(handle)
+        self._remembered: tuple[str, int, Destination] | None = None
+        self.timeout_ms = 30000
+        self.bytes_sent = self.bytes_received = self.packets_sent = self.packets_received = 0
+        self.packets_truncated = self.send_errors = 0
+
+    def set_timeout(self, timeout_ms: int) -> None:
+        """Bound the calls that may wait to so many milliseconds; -1: no limit."""
+        self.timeout_ms = timeout_ms
+
+    def bind(self, address: Destination) -> None:
+        """bind(2). Errors: OSError."""
+        self._socket.bind(address.sockaddr)
+
+    def connect(self, address: Destination) -> None:
+        """connect(2): where send() goes, and whose datagrams alone are received. Errors: OSError."""
+        self._socket.connect(address.sockaddr)
+
+    def drops(self) -> int:
+        """How many datagrams the kernel dropped for want of room; 0 where it does not tell."""
+        if not sys.platform.startswith("linux"):
+            return 0
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(memory)[_MEMINFO_DROPS]) if len(memory) == _MEMINFO.size else 0
+
+    # ---- receiving
+
+    def recv(self, timeout_ms: int) -> dict[str, str | int] | None:
+        """The next datagram, as text.
+
+        timeout_ms: 0 does not wait, -1 waits without limit.
+        Returns {"data", "ip", "port"}, or None: nothing came, or closed.
+        Errors: NetworkError (an ICMP error on a connected socket).
+        """
+        return self._as_text(self._receive(LARGEST, timeout_ms))
+
+    def recv_bytes(self, timeout_ms: int) -> dict[str, bytes | int | str] | None:
+        """recv() without decoding."""
+        received = self._receive(LARGEST, timeout_ms)
+        if received is None:
+            return None
+        data, ip, port = received
+        return {"data": data, "ip": ip, "port": port}
+
+    def recv_from(self, size: int) -> dict[str, str | int] | None:
+        """recv() within the timeout, cut to `size` bytes."""
+        return self._as_text(self._receive(min(size, LARGEST), self.timeout_ms))
+
+    def _as_text(self, received: tuple[bytes, str, int] | None) -> dict[str, str | int] | None:
+        if received is None:
+            return None
+        data, ip, port = received
+        return {"data": data.decode("utf-8", "surrogateescape"), "ip": ip, "port": port}
+
+    def _receive(self, size: int, timeout_ms: int) -> tuple[bytes, str, int] | None:
+        deadline = deadline_after(timeout_ms)
+        while not self._closed:
+            try:
+                # One byte more than asked for tells whether there was more.
+                data, sockaddr = self._socket.recvfrom(min(size + 1, LARGEST))
+            except BlockingIOError:
+                if not self._wait(READABLE, deadline):
+                    return None
+                continue
+            except OSError as error:
+                if self._closed:
+                    return None
+                raise from_os_error(error) from error
+            cut = data[:size]
+            self.packets_received += 1
+            self.bytes_received += len(cut)
+            self.packets_truncated += len(data) > size
+            return (cut, *address_tuple(sockaddr))
+        return None
+
+    # ---- sending
+
+    def remember(self, host: str, port: int, destination: Destination) -> None:
+        """Let send_remembered() know where this host and port are, until another one is remembered."""
+        self._remembered = (host, port, destination)
+
+    def send_remembered(self, data: str | bytes | memoryview, host: str, port: int) -> int | None:
+        """Send one datagram to the host and port that were remembered last; None if these are others."""
+        remembered = self._remembered
+        if remembered is None or remembered[:2] != (host, port):
+            return None
+        return self._send(data, remembered[2])
+
+    def send_via(self, data: str | bytes | memoryview, destination: Destination) -> int:
+        """Send one datagram.
+
+        data: an ASCII str or a bytes-like object.
+        Returns its size. Errors: NetworkError, NetworkTimeoutError, IdError (closed meanwhile).
+        """
+        return self._send(data, destination)
+
+    def send(self, data: str | bytes | memoryview) -> int:
+        """Send one datagram to where the socket is connected; see send_via()."""
+        return self._send(data, None)
+
+    def _send(self, data: str | bytes | memoryview, destination: Destination | None) -> int:
+        view = data.encode() if isinstance(data, str) else data
+        deadline = deadline_after(self.timeout_ms)
+        while not self._closed:
+            try:
+                if destination is None:
+                    sent = self._socket.send(view)
+                else:
+                    sent = self._socket.sendto(view, destination.sockaddr)
+            except BlockingIOError:
+                if not self._wait(WRITABLE, deadline) and not self._closed:
+                    self.send_errors += 1
+                    raise NetworkTimeoutError("not sent before the time was up") from None
+                continue
+            except OSError as error:
+                self.send_errors += 1
+                raise from_os_error(error) from error
+            self.packets_sent += 1
+            self.bytes_sent += sent
+            return sent
+        raise IdError("closed")

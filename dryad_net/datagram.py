@@ -1,0 +1,264 @@
+"""A UDP socket: hosts to destinations, broadcast, multicast groups, statistics."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import struct
+import sys
+import time
+
+from ._backend import datagram, sock
+from .addresses import Resolved, join_host_port, resolve
+from .errors import ArgumentError, NetworkError, from_os_error
+from .table import table
+
+# How long a name keeps the address it was resolved to; a numeric address keeps it for ever.
+NAME_SECONDS = 30.0
+BROADCAST_ADDRESS = "255.255.255.255"  # the limited broadcast address (RFC 919, section 7)
+
+# By default Linux gives a socket what any other socket of the machine has joined, too (ip(7), ipv6(7)).
+_IP_MULTICAST_ALL = 49
+_IPV6_MULTICAST_ALL = 29
+_NO_ROUTE = (errno.ENODEV, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class DatagramSocket(datagram.Datagram):
+    """An open UDP socket, for IPv4 and IPv6 peers alike where the machine has both.
+
+    Owns its descriptor until close().
+    """
+
+    __slots__ = ("_bound_family", "_groups", "_names", "family", "id")
+
+    kind = "a UDP socket"
+
+    def __init__(self, handle: sock.Socket, identifier: int, family: int) -> None:
+        super().__init__(handle)
+        self.id = identifier
+        self.family = family
+        self._bound_family: int | None = None
+        self._groups: dict[str, int] = {}
+        self._names: dict[tuple[str, int], tuple[datagram.Destination, float]] = {}
+
+    def close(self) -> None:
+        """Close at once; who waits in a receive wakes."""
+        if self.begin_close():
+            table.retire(self.id)
+            self.release()
+
+    # ---- addresses
+
+    def find_destination(self, host: str, port: int) -> datagram.Destination:
+        """Where a host is. Errors: NetworkError, NetworkTimeoutError, ArgumentError (what can be no name)."""
+        known = self._names.get((host, port))
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
+        found = self._resolve(host, port)
+        destination = self._destination(found[0])
+        if _is_numeric(host):
+            self.remember(host, port, destination)
+        else:
+            if len(self._names) >= 64:  # a script that talks to many names needs no more memory for it
+                self._names.clear()
+            self._names[host, port] = (destination, time.monotonic() + NAME_SECONDS)
+        return destination
+
+    def _resolve(self, host: str, port: int) -> list[Resolved]:
+        """All addresses of a host that this socket can reach."""
+        seconds = float("inf") if self.timeout_ms < 0 else self.timeout_ms / 1000
+        found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + min(seconds, NAME_SECONDS))
+        wanted = self._bound_family or (socket.AF_INET if self.family == socket.AF_INET else None)
+        usable = [address for address in found if wanted in (None, address.family)]
+        if not usable:
+            version = "IPv4" if wanted == socket.AF_INET else "IPv6"
+            raise NetworkError(f"this socket is {version} only (EAFNOSUPPORT)", errno=errno.EAFNOSUPPORT).about(
+                join_host_port(host, port)
+            )
+        return usable
+
+    def _destination(self, address: Resolved) -> datagram.Destination:
+        scope = address.sockaddr[3] if len(address.sockaddr) == 4 else 0
+        return datagram.Destination(self.family, address.sockaddr[0].partition("%")[0], address.sockaddr[1], scope)
+
+    def bind_to(self, ip: str, port: int) -> None:
+        """Receive on one address, or on every interface in both families if ip is "". Errors: NetworkError."""
+        try:
+            if not ip:
+                every = "::" if self.family == socket.AF_INET6 else "0.0.0.0"
+                self.bind(datagram.Destination(self.family, every, port))
+                return
+            address = self._resolve(ip, port)[0]
+            self.bind(self._destination(address))
+        except OSError as error:
+            problem = from_os_error(error)
+            if error.errno == errno.EINVAL and self.local_address()[1]:
+                problem = NetworkError("the socket is bound already (EINVAL)", errno=errno.EINVAL)
+            raise problem.about(join_host_port(ip or "*", port)) from error
+        if not ipaddress.ip_address(ip).is_unspecified:
+            self._bound_family = address.family
+
+    def connect_to(self, host: str, port: int) -> None:
+        """Send to, and receive from, one peer only: the first address of the host that can be used."""
+        problem: OSError | None = None
+        for address in self._resolve(host, port):
+            try:
+                self.connect(self._destination(address))
+                return
+            except OSError as error:
+                problem = problem or error
+        assert problem is not None
+        raise from_os_error(problem).about(join_host_port(host, port)) from problem
+
+    # ---- sending
+
+    def send_to(self, data: str | bytes, host: str, port: int) -> int:
+        """Send one datagram. Returns its size."""
+        sent = self.send_remembered(data, host, port)
+        if sent is None:
+            sent = self.send_via(data, self.find_destination(host, port))
+        return sent
+
+    def multicast(self, data: str | bytes, group: str, port: int) -> int:
+        """Send one datagram to a multicast group, over loopback on a machine without a network."""
+        try:
+            return self.send_to(data, group, port)
+        except NetworkError as error:
+            loopback = _loopback_index()
+            if error.errno not in _NO_ROUTE or not loopback:
+                raise
+            self._send_multicast_over(loopback)
+            return self.send_to(data, group, port)
+
+    def _send_multicast_over(self, interface: int) -> None:
+        self.set_option(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", b"", b"", interface))
+        if self.family == socket.AF_INET6:
+            self.set_option(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
+
+    # ---- multicast groups
+
+    def join(self, group: str) -> None:
+        """Receive what is sent to a group, on the interface that the system's routes give it.
+
+        Errors: OSError (joined already, no such interface).
+        """
+        address, scope = _parse_group(group)
+        try:
+            self._change_membership(address, scope, join=True)
+        except OSError as error:
+            # A machine without a route for the group still has its loopback interface.
+            loopback = _loopback_index()
+            if scope or error.errno not in _NO_ROUTE or not loopback:
+                raise
+            scope = loopback
+            self._change_membership(address, scope, join=True)
+        self._groups[group] = scope
+
+    def leave(self, group: str) -> None:
+        """Receive it no longer. Errors: OSError (not joined)."""
+        address, scope = _parse_group(group)
+        self._change_membership(address, self._groups.get(group, scope), join=False)
+        self._groups.pop(group, None)
+
+    def _change_membership(self, address: Address, interface: int, join: bool) -> None:
+        if address.version == 4:
+            option = socket.IP_ADD_MEMBERSHIP if join else socket.IP_DROP_MEMBERSHIP
+            if sys.platform.startswith("linux"):
+                request = struct.pack("=4s4si", address.packed, b"", interface)  # struct ip_mreqn, ip(7)
+            else:
+                request = address.packed + bytes(4)  # struct ip_mreq
+            self.set_option(socket.IPPROTO_IP, option, request)
+        elif self.family != socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "")
+        else:
+            option = socket.IPV6_JOIN_GROUP if join else socket.IPV6_LEAVE_GROUP
+            # struct ipv6_mreq (RFC 3493, 5.2)
+            self.set_option(socket.IPPROTO_IPV6, option, struct.pack("=16sI", address.packed, interface))
+
+    def set_multicast_ttl(self, ttl: int) -> None:
+        """How many hops a multicast datagram may travel (ip(7), ipv6(7))."""
+        self.set_option(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+        if self.family == socket.AF_INET6:
+            self.set_option(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
+
+    def set_multicast_loop(self, enable: bool) -> None:
+        """Do this machine's own members of a group receive what is sent from here? (ip(7), ipv6(7))"""
+        self.set_option(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, enable)
+        if self.family == socket.AF_INET6:
+            self.set_option(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, enable)
+
+    def stats(self) -> dict[str, int]:
+        """What has gone through the socket."""
+        return {
+            "bytes_sent": self.bytes_sent,
+            "bytes_received": self.bytes_received,
+            "packets_sent": self.packets_sent,
+            "packets_received": self.packets_received,
+            "packets_lost": self.drops(),
+            "packets_truncated": self.packets_truncated,
+            "send_errors": self.send_errors,
+        }
+
+
+def open_socket() -> DatagramSocket:
+    """Open a UDP socket for both families, or for IPv4 where the machine has nothing else.
+
+    Errors: OSError (no descriptors left).
+    """
+    try:
+        made = _make(socket.AF_INET6)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
+            raise
+        made = _make(socket.AF_INET)
+    family = int(made.family)
+    handle = sock.adopt(made)
+    opened: DatagramSocket = table.add(lambda identifier: DatagramSocket(handle, identifier, family))
+    return opened
+
+
+def _make(family: int) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if sys.platform.startswith("linux"):
+            made.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_group(group: str) -> tuple[Address, int]:
+    """The group's address and the interface its scope names, 0 for any (RFC 4007, 11)."""
+    ip, _percent, scope = group.partition("%")
+    if not scope:
+        return ipaddress.ip_address(ip), 0
+    try:
+        index = int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
+    except OSError:
+        raise ArgumentError(f"group_ip: no interface {scope!r} for {ip}") from None
+    return ipaddress.ip_address(ip), index
+
+
+def _loopback_index() -> int:
+    """The loopback interface's index, 0 if it cannot be found."""
+    for index, name in socket.if_nameindex():
+        if name in ("lo", "lo0"):
+            return index
+    return 0

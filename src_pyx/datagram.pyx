@@ -1,0 +1,241 @@
+"""Datagrams: one system call a receive, one a send, and the addresses of repeated peers made once.
+
+The socket serves both families where the system has both: an IPv4 peer of an IPv6 socket is an
+IPv4-mapped address (RFC 4291, 2.5.5.2), which goes in and comes out as the IPv4 address it is.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t
+from libc.string cimport memcmp, memcpy
+
+from .buffer cimport acquire_block, release_block
+from .posix cimport (
+    EINTR, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_bind, dryad_connect, dryad_drops,
+    dryad_recv_datagram, dryad_send, dryad_sendto, dryad_set_recv_timeout, sockaddr_storage, socklen_t,
+)
+from .sock cimport Socket, address_tuple, deadline_after, os_error, would_block
+
+from ..errors import IdError, NetworkTimeoutError, from_errno
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cdef enum:
+    LARGEST = 65536  # more than any datagram's payload (65,507 bytes over IPv4, RFC 768)
+    RECV_SLICE_MS = 20  # as in stream.pyx
+
+cdef int64_t DONT_WAIT = 0
+cdef str DATA = "data"
+
+
+cdef class Destination:
+    """An address that can be sent to, bound or connected, in the form the socket wants.
+
+    family: the socket's; ip: a numeric address; port; scope: an interface's index, for link-local ones.
+    Errors: OSError (EAFNOSUPPORT), if a socket of that family cannot reach it.
+    """
+
+    cdef sockaddr_storage address
+    cdef socklen_t length
+
+    def __cinit__(self, int family, str ip not None, int port, unsigned int scope=0):
+        cdef int length = dryad_address_make(&self.address, family, ip.encode(), port, scope)
+        if length < 0:
+            raise os_error(length)
+        self.length = length
+
+
+cdef class Datagram(Socket):
+    """A UDP socket and what has gone through it.
+
+    Owns the descriptor, and remembers the last destination sent to and the last sender.
+    """
+
+    cdef readonly int64_t timeout_ms
+    cdef bint has_recv_slice
+    cdef sockaddr_storage sender
+    cdef socklen_t sender_length
+    cdef dict sender_result
+    cdef str host
+    cdef long port
+    cdef Destination destination
+    cdef readonly int64_t bytes_sent, bytes_received, packets_sent, packets_received
+    cdef readonly int64_t packets_truncated, send_errors
+
+    def __cinit__(self, handle, *args, **kwargs):
+        self.timeout_ms = 30000
+        self.sender_length = 0
+
+    def set_timeout(self, int64_t timeout_ms):
+        """Bound the calls that may wait to so many milliseconds; -1: no limit."""
+        self.timeout_ms = timeout_ms
+
+    def bind(self, Destination address not None):
+        """bind(2). Errors: OSError."""
+        cdef int failed = dryad_bind(self.fd, &address.address, address.length)
+        if failed:
+            raise os_error(failed)
+
+    def connect(self, Destination address not None):
+        """connect(2): where send() goes, and whose datagrams alone are received. Errors: OSError."""
+        cdef int failed = dryad_connect(self.fd, &address.address, address.length)
+        if failed:
+            raise os_error(failed)
+
+    def drops(self):
+        """How many datagrams the kernel dropped for want of room; 0 where it does not tell."""
+        return max(dryad_drops(self.fd), 0)
+
+    # ---- receiving
+
+    def recv(self, int64_t timeout_ms):
+        """The next datagram, as text.
+
+        timeout_ms: 0 does not wait, -1 waits without limit.
+        Returns {"data", "ip", "port"}, or None: nothing came, or closed.
+        Errors: NetworkError (an ICMP error on a connected socket).
+        """
+        return self.receive(LARGEST, timeout_ms, True)
+
+    def recv_bytes(self, int64_t timeout_ms):
+        """recv() without decoding."""
+        return self.receive(LARGEST, timeout_ms, False)
+
+    def recv_from(self, size_t size):
+        """recv() within the timeout, cut to `size` bytes."""
+        return self.receive(min(size, <size_t> LARGEST), self.timeout_ms, True)
+
+    cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
+        cdef char *block = acquire_block()
+        cdef sockaddr_storage address
+        cdef socklen_t length = 0
+        cdef int truncated = 0
+        cdef Py_ssize_t n
+        try:
+            n = self.read(block, size, timeout_ms, &address, &length, &truncated)
+            if self.closed or would_block(n):
+                return None
+            if n < 0:
+                raise from_errno(<int> -n)
+            self.packets_received += 1
+            self.bytes_received += n
+            self.packets_truncated += truncated
+            return self.result(block, n, &address, length, as_text)
+        finally:
+            release_block(block)
+
+    cdef Py_ssize_t read(self, char *block, size_t size, int64_t timeout_ms, sockaddr_storage *address,
+                         socklen_t *length, int *truncated) except? -1:
+        """One datagram into the block, or -errno; the block is this thread's alone while it waits."""
+        cdef int fd = self.fd
+        cdef int64_t deadline = DONT_WAIT
+        cdef Py_ssize_t n
+        if self.closed:
+            return 0
+        if timeout_ms != 0:
+            deadline = deadline_after(timeout_ms)
+            if timeout_ms < 0 or timeout_ms >= RECV_SLICE_MS:
+                if not self.has_recv_slice:
+                    dryad_set_recv_timeout(fd, RECV_SLICE_MS)
+                    self.has_recv_slice = True
+                self.users += 1
+                with nogil:
+                    n = dryad_recv_datagram(fd, block, size, 0, address, length, truncated)
+                self.leave()
+                if n == -EINTR:
+                    PyErr_CheckSignals()
+                elif not would_block(n):
+                    return n
+        while True:
+            n = dryad_recv_datagram(fd, block, size, MSG_DONTWAIT, address, length, truncated)
+            if n == -EINTR:
+                continue
+            if timeout_ms == 0 or not would_block(n):
+                return n
+            if not self.wait(POLLIN, deadline):
+                return n
+
+    cdef dict result(self, const char *data, Py_ssize_t size, const sockaddr_storage *address, socklen_t length,
+                     bint as_text):
+        """The datagram as scripts see it; the objects for the address of a repeated sender are made once."""
+        cdef dict result
+        cdef object payload
+        if length != self.sender_length or memcmp(address, &self.sender, length) != 0:
+            ip, port = address_tuple(address)
+            self.sender_result = {"data": None, "ip": ip, "port": port}
+            memcpy(&self.sender, address, length)
+            self.sender_length = length
+        if as_text:
+            payload = PyUnicode_DecodeUTF8(data, size, "surrogateescape")
+        else:
+            payload = PyBytes_FromStringAndSize(data, size)
+        result = PyDict_Copy(self.sender_result)
+        PyDict_SetItem(result, DATA, payload)
+        return result
+
+    # ---- sending
+
+    def remember(self, str host not None, long port, Destination destination not None):
+        """Let send_remembered() know where this host and port are, until another one is remembered."""
+        self.host = host
+        self.port = port
+        self.destination = destination
+
+    def send_remembered(self, data, str host not None, long port):
+        """Send one datagram to the host and port that were remembered last; None if these are others."""
+        if port == self.port and self.host is not None and (host is self.host or host == self.host):
+            return self.send_data(data, self.destination)
+        return None
+
+    def send_via(self, data, Destination destination not None):
+        """Send one datagram.
+
+        data: an ASCII str or a bytes-like object.
+        Returns its size. Errors: NetworkError, NetworkTimeoutError, IdError (closed meanwhile).
+        """
+        return self.send_data(data, destination)
+
+    def send(self, data):
+        """Send one datagram to where the socket is connected; see send_via()."""
+        return self.send_data(data, None)
+
+    cdef object send_data(self, object data, Destination destination):
+        cdef Py_buffer view
+        cdef const char *text
+        cdef Py_ssize_t size
+        if PyUnicode_Check(data):
+            text = PyUnicode_AsUTF8AndSize(data, &size)
+            return self.send_one(text, size, destination)
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            return self.send_one(<const char *> view.buf, view.len, destination)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef Py_ssize_t send_one(self, const char *data, Py_ssize_t size, Destination destination) except -1:
+        cdef int64_t deadline = -1
+        cdef Py_ssize_t n
+        while not self.closed:
+            if destination is None:
+                n = dryad_send(self.fd, data, size, MSG_DONTWAIT)
+            else:
+                n = dryad_sendto(self.fd, data, size, MSG_DONTWAIT, &destination.address, destination.length)
+            if n >= 0:
+                self.packets_sent += 1
+                self.bytes_sent += n
+                return n
+            if n == -EINTR:
+                continue
+            if not would_block(n):
+                self.send_errors += 1
+                raise from_errno(<int> -n)
+            if deadline < 0:
+                deadline = deadline_after(self.timeout_ms)
+            if not self.wait(POLLOUT, deadline) and not self.closed:
+                self.send_errors += 1
+                raise NetworkTimeoutError("not sent before the time was up")
+        raise IdError("closed")
