@@ -115,13 +115,6 @@ class DatagramSocket(datagram.Datagram):
 
     # ---- sending
 
-    def send_to(self, data: str | bytes, host: str, port: int) -> int:
-        """Send one datagram. Returns its size."""
-        sent = self.send_remembered(data, host, port)
-        if sent is None:
-            sent = self.send_via(data, self.find_destination(host, port))
-        return sent
-
     def multicast(self, data: str | bytes, group: str, port: int) -> int:
         """Send one datagram to a multicast group, over loopback on a machine without a network."""
         try:

@@ -40,10 +40,12 @@ registry: dict[str, dict[str, NativeFunction]] = {"tcp": {}, "udp": {}, "websock
 class Declaration:
     """What the call of a native function needs to know about it; see ``_pure/call.py``."""
 
-    def __init__(self, function: Callable[..., Any], parameters: dict[str, Kind]) -> None:
-        self.name = function.__name__
-        self.module = function.__module__
-        self.doc = function.__doc__ or ""
+    def __init__(
+        self, declared: Callable[..., Any], function: Callable[..., Any], parameters: dict[str, Kind]
+    ) -> None:
+        self.name = declared.__name__
+        self.module = declared.__module__
+        self.doc = declared.__doc__ or ""
         self.function = function
         self.parameters = tuple(parameters)
         self.kinds = tuple(parameters.values())
@@ -71,16 +73,18 @@ class Declaration:
 
 
 def native(
-    module: str, *, extension: bool = False, **parameters: Kind
+    module: str, *, extension: bool = False, method: Callable[..., Any] | None = None, **parameters: Kind
 ) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Declare a native function.
 
     module: which part of the registry it belongs to; parameters: name and kind, in order.
-    The decorated function gets what the kinds make of the arguments: for an ID, the object.
+    The decorated function gets what the kinds make of the arguments: for an ID, the object. Where
+    all it would do is call one method of that object, the method is named here and the body left
+    empty: in the compiled half that saves a Python call, a third of the cost of a short one.
     """
 
     def declare(function: Callable[..., Result]) -> Callable[..., Result]:
-        declaration = Declaration(function, parameters)
+        declaration = Declaration(function, method or function, parameters)
         call: Callable[..., Result] = _backend.call.bind(declaration)
         registry[module][declaration.name] = NativeFunction(
             declaration.name,

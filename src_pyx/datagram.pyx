@@ -92,18 +92,24 @@ cdef class Datagram(Socket):
 
     # ---- receiving
 
-    def recv(self, int64_t timeout_ms):
-        """The next datagram, as text.
+    def recv(self):
+        """The datagram that is there, as text, without waiting.
 
-        timeout_ms: 0 does not wait, -1 waits without limit.
         Returns {"data", "ip", "port"}, or None: nothing came, or closed.
         Errors: NetworkError (an ICMP error on a connected socket).
         """
+        return self.receive(LARGEST, 0, True)
+
+    def recv_blocking(self, int64_t timeout_ms):
+        """recv() that waits.
+
+        timeout_ms: 0 does not wait, -1 waits without limit.
+        """
         return self.receive(LARGEST, timeout_ms, True)
 
-    def recv_bytes(self, int64_t timeout_ms):
+    def recv_bytes(self):
         """recv() without decoding."""
-        return self.receive(LARGEST, timeout_ms, False)
+        return self.receive(LARGEST, 0, False)
 
     def recv_from(self, size_t size):
         """recv() within the timeout, cut to `size` bytes."""
@@ -180,27 +186,24 @@ cdef class Datagram(Socket):
     # ---- sending
 
     def remember(self, str host not None, long port, Destination destination not None):
-        """Let send_remembered() know where this host and port are, until another one is remembered."""
+        """Have send_to() know where this host and port are, until another one is remembered."""
         self.host = host
         self.port = port
         self.destination = destination
 
-    def send_remembered(self, data, str host not None, long port):
-        """Send one datagram to the host and port that were remembered last; None if these are others."""
+    def send_to(self, data, str host not None, long port):
+        """Send one datagram to a host.
+
+        data: an ASCII str or a bytes-like object. Where a host is that was not remembered,
+        find_destination(host, port) tells, which subclasses define.
+        Returns the datagram's size. Errors: NetworkError, NetworkTimeoutError, IdError (closed meanwhile).
+        """
         if port == self.port and self.host is not None and (host is self.host or host == self.host):
             return self.send_data(data, self.destination)
-        return None
-
-    def send_via(self, data, Destination destination not None):
-        """Send one datagram.
-
-        data: an ASCII str or a bytes-like object.
-        Returns its size. Errors: NetworkError, NetworkTimeoutError, IdError (closed meanwhile).
-        """
-        return self.send_data(data, destination)
+        return self.send_data(data, self.find_destination(host, port))
 
     def send(self, data):
-        """Send one datagram to where the socket is connected; see send_via()."""
+        """Send one datagram to where the socket is connected; see send_to()."""
         return self.send_data(data, None)
 
     cdef object send_data(self, object data, Destination destination):

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 from ..errors import IdError, NetworkTimeoutError, from_os_error
 from .sock import READABLE, WRITABLE, Socket, address_tuple, deadline_after
@@ -71,18 +72,24 @@ class Datagram(Socket):
 
     # ---- receiving
 
-    def recv(self, timeout_ms: int) -> dict[str, str | int] | None:
-        """The next datagram, as text.
+    def recv(self) -> dict[str, str | int] | None:
+        """The datagram that is there, as text, without waiting.
 
-        timeout_ms: 0 does not wait, -1 waits without limit.
         Returns {"data", "ip", "port"}, or None: nothing came, or closed.
         Errors: NetworkError (an ICMP error on a connected socket).
         """
+        return self._as_text(self._receive(LARGEST, 0))
+
+    def recv_blocking(self, timeout_ms: int) -> dict[str, str | int] | None:
+        """recv() that waits.
+
+        timeout_ms: 0 does not wait, -1 waits without limit.
+        """
         return self._as_text(self._receive(LARGEST, timeout_ms))
 
-    def recv_bytes(self, timeout_ms: int) -> dict[str, bytes | int | str] | None:
+    def recv_bytes(self) -> dict[str, bytes | int | str] | None:
         """recv() without decoding."""
-        received = self._receive(LARGEST, timeout_ms)
+        received = self._receive(LARGEST, 0)
         if received is None:
             return None
         data, ip, port = received
@@ -121,27 +128,27 @@ class Datagram(Socket):
 
     # ---- sending
 
+    # Where a host is that was not remembered; subclasses define it.
+    find_destination: Callable[[str, int], Destination]
+
     def remember(self, host: str, port: int, destination: Destination) -> None:
-        """Let send_remembered() know where this host and port are, until another one is remembered."""
+        """Have send_to() know where this host and port are, until another one is remembered."""
         self._remembered = (host, port, destination)
 
-    def send_remembered(self, data: str | bytes | memoryview, host: str, port: int) -> int | None:
-        """Send one datagram to the host and port that were remembered last; None if these are others."""
-        remembered = self._remembered
-        if remembered is None or remembered[:2] != (host, port):
-            return None
-        return self._send(data, remembered[2])
+    def send_to(self, data: str | bytes | memoryview, host: str, port: int) -> int:
+        """Send one datagram to a host.
 
-    def send_via(self, data: str | bytes | memoryview, destination: Destination) -> int:
-        """Send one datagram.
-
-        data: an ASCII str or a bytes-like object.
-        Returns its size. Errors: NetworkError, NetworkTimeoutError, IdError (closed meanwhile).
+        data: an ASCII str or a bytes-like object. Where a host is that was not remembered,
+        find_destination(host, port) tells, which subclasses define.
+        Returns the datagram's size. Errors: NetworkError, NetworkTimeoutError, IdError (closed meanwhile).
         """
-        return self._send(data, destination)
+        remembered = self._remembered
+        if remembered is not None and remembered[:2] == (host, port):
+            return self._send(data, remembered[2])
+        return self._send(data, self.find_destination(host, port))
 
     def send(self, data: str | bytes | memoryview) -> int:
-        """Send one datagram to where the socket is connected; see send_via()."""
+        """Send one datagram to where the socket is connected; see send_to()."""
         return self._send(data, None)
 
     def _send(self, data: str | bytes | memoryview, destination: Destination | None) -> int:

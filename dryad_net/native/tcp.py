@@ -49,7 +49,7 @@ def native_tcp_connect(host: str, port: int) -> int:
     return connect(host, port).id
 
 
-@native("tcp", socket_id=CONNECTION, data=DATA)
+@native("tcp", method=Connection.send, socket_id=CONNECTION, data=DATA)
 def native_tcp_send(connection: Connection, data: str | bytes) -> int:
     """Send bytes or text.
 
@@ -58,10 +58,9 @@ def native_tcp_send(connection: Connection, data: str | bytes) -> int:
     Errors: E5007 (the timeout ended and none was taken), E5006 (the connection broke), E3029
     (closed by another thread meanwhile). See send(2).
     """
-    return connection.send(data)
 
 
-@native("tcp", socket_id=CONNECTION, size=SIZE)
+@native("tcp", method=Connection.recv, socket_id=CONNECTION, size=SIZE)
 def native_tcp_recv(connection: Connection, size: int) -> str | None:
     """Receive what is there, without waiting.
 
@@ -71,10 +70,9 @@ def native_tcp_recv(connection: Connection, size: int) -> str | None:
     longer than size is returned whole.
     Errors: E5006 (the connection broke; said once). See recv(2).
     """
-    return connection.recv(size)
 
 
-@native("tcp", socket_id=CONNECTION, size=SIZE, timeout_ms=TIMEOUT)
+@native("tcp", method=Connection.recv_blocking, socket_id=CONNECTION, size=SIZE, timeout_ms=TIMEOUT)
 def native_tcp_recv_blocking(connection: Connection, size: int, timeout_ms: int) -> str | None:
     """Receive, waiting for the first bytes (not for size of them).
 
@@ -84,10 +82,9 @@ def native_tcp_recv_blocking(connection: Connection, size: int, timeout_ms: int)
     another thread closes the connection.
     Errors: E5006 (the connection broke; said once). See recv(2).
     """
-    return connection.recv_blocking(size, timeout_ms)
 
 
-@native("tcp", socket_id=CONNECTION)
+@native("tcp", method=Connection.recv_all, socket_id=CONNECTION)
 def native_tcp_recv_all(connection: Connection) -> str:
     """Receive everything that is there now, without waiting.
 
@@ -95,10 +92,9 @@ def native_tcp_recv_all(connection: Connection) -> str:
     Returns text, "" if nothing is there and at the end of the stream; 64 MiB at most in one call.
     Errors: E5006 (the connection broke; said once).
     """
-    return connection.recv_all()
 
 
-@native("tcp", socket_id=CONNECTION, delimiter=DELIMITER)
+@native("tcp", method=Connection.recv_until, socket_id=CONNECTION, delimiter=DELIMITER)
 def native_tcp_recv_until(connection: Connection, delimiter: str) -> str | None:
     """Receive up to and including a delimiter, waiting for it (native_tcp_set_timeout).
 
@@ -108,7 +104,6 @@ def native_tcp_recv_until(connection: Connection, delimiter: str) -> str | None:
     other receiving functions return it.
     Errors: E5006 (64 MiB and no delimiter, the data stays readable; or the connection broke).
     """
-    return connection.recv_until(delimiter)
 
 
 @native("tcp", socket_id=CONNECTION_OR_CLOSED)
@@ -391,19 +386,17 @@ def native_tcp_get_send_buffer_size(either: Connection | Server) -> int:
 # ---- extensions
 
 
-@native("tcp", extension=True, socket_id=CONNECTION, size=SIZE)
+@native("tcp", method=Connection.recv_bytes, extension=True, socket_id=CONNECTION, size=SIZE)
 def native_tcp_recv_bytes(connection: Connection, size: int) -> bytes | None:
     """Receive what is there, without waiting, as bytes.
 
     As native_tcp_recv, but undecoded: exactly the bytes that came, at most size of them.
     """
-    return connection.recv_bytes(size)
 
 
-@native("tcp", extension=True, socket_id=CONNECTION, size=SIZE, timeout_ms=TIMEOUT)
+@native("tcp", method=Connection.recv_bytes_blocking, extension=True, socket_id=CONNECTION, size=SIZE, timeout_ms=TIMEOUT)
 def native_tcp_recv_bytes_blocking(connection: Connection, size: int, timeout_ms: int) -> bytes | None:
     """Receive, waiting for the first bytes, as bytes.
 
     As native_tcp_recv_blocking, but undecoded: exactly the bytes that came, at most size of them.
     """
-    return connection.recv_bytes_blocking(size, timeout_ms)

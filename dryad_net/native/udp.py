@@ -60,7 +60,7 @@ def native_udp_bind_addr(udp: DatagramSocket, ip: str, port: int) -> None:
     udp.bind_to(ip, port)
 
 
-@native("udp", socket_id=SOCKET, data=DATA, host=HOST, port=PORT)
+@native("udp", method=DatagramSocket.send_to, socket_id=SOCKET, data=DATA, host=HOST, port=PORT)
 def native_udp_send(udp: DatagramSocket, data: str | bytes, host: str, port: int) -> int:
     """Send a datagram to a host.
 
@@ -69,10 +69,9 @@ def native_udp_send(udp: DatagramSocket, data: str | bytes, host: str, port: int
     Returns how many bytes were sent: all.
     Errors: E5006 (message too long, no such name, unreachable), E5007 (no room in time). See sendto(2).
     """
-    return udp.send_to(data, host, port)
 
 
-@native("udp", socket_id=SOCKET)
+@native("udp", method=DatagramSocket.recv, socket_id=SOCKET)
 def native_udp_recv(udp: DatagramSocket) -> Received | None:
     """Receive a datagram, without waiting.
 
@@ -81,10 +80,9 @@ def native_udp_recv(udp: DatagramSocket) -> Received | None:
     null if nothing is there. An empty datagram is data, not null.
     Errors: E5006 (on a connected socket: nobody listens there; said once). See recvfrom(2).
     """
-    return udp.recv(0)
 
 
-@native("udp", socket_id=SOCKET, timeout_ms=TIMEOUT)
+@native("udp", method=DatagramSocket.recv_blocking, socket_id=SOCKET, timeout_ms=TIMEOUT)
 def native_udp_recv_blocking(udp: DatagramSocket, timeout_ms: int) -> Received | None:
     """Receive a datagram, waiting for it.
 
@@ -92,10 +90,9 @@ def native_udp_recv_blocking(udp: DatagramSocket, timeout_ms: int) -> Received |
     Returns an object as native_udp_recv, or null when the time is up or another thread closes the socket.
     Errors: E5006 (on a connected socket: nobody listens there; said once). See recvfrom(2).
     """
-    return udp.recv(timeout_ms)
 
 
-@native("udp", socket_id=SOCKET, max_size=SIZE)
+@native("udp", method=DatagramSocket.recv_from, socket_id=SOCKET, max_size=SIZE)
 def native_udp_recv_from(udp: DatagramSocket, max_size: int) -> Received | None:
     """Receive a datagram, waiting for it (native_udp_set_timeout), and cut it if it is longer than asked for.
 
@@ -104,7 +101,6 @@ def native_udp_recv_from(udp: DatagramSocket, max_size: int) -> Received | None:
     Returns an object as native_udp_recv, or null when the time is up or another thread closes the socket.
     Errors: E5006 (on a connected socket: nobody listens there; said once). See recvfrom(2).
     """
-    return udp.recv_from(max_size)
 
 
 @native("udp", socket_id=SOCKET_OR_CLOSED)
@@ -128,7 +124,7 @@ def native_udp_connect(udp: DatagramSocket, host: str, port: int) -> None:
     udp.connect_to(host, port)
 
 
-@native("udp", socket_id=SOCKET, data=DATA)
+@native("udp", method=DatagramSocket.send, socket_id=SOCKET, data=DATA)
 def native_udp_send_connected(udp: DatagramSocket, data: str | bytes) -> int:
     """Send a datagram to the peer chosen by native_udp_connect.
 
@@ -137,7 +133,6 @@ def native_udp_send_connected(udp: DatagramSocket, data: str | bytes) -> int:
     Errors: E5006 (no peer was chosen, message too long; nobody listens there: said once), E5007 (no
     room in time). See send(2).
     """
-    return udp.send(data)
 
 
 # ---- broadcast and multicast
@@ -316,10 +311,9 @@ def native_udp_get_stats(udp: DatagramSocket) -> dict[str, int]:
 # ---- extension
 
 
-@native("udp", extension=True, socket_id=SOCKET)
+@native("udp", method=DatagramSocket.recv_bytes, extension=True, socket_id=SOCKET)
 def native_udp_recv_bytes(udp: DatagramSocket) -> dict[str, bytes | int | str] | None:
     """Receive a datagram, without waiting, with its data as bytes.
 
     As native_udp_recv, but "data" is exactly the bytes that came.
     """
-    return udp.recv_bytes(0)
