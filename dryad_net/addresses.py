@@ -7,8 +7,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from .checks import show
-from .errors import ArgumentError, NetworkTimeoutError, from_os_error
+from .errors import ArgumentError, NetworkTimeoutError, from_os_error, show
 
 
 class Resolved(NamedTuple):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import operator
-import reprlib
 import sys
 from typing import Any, Final
 
-from .errors import ArgumentError, IdError
+from .errors import ArgumentError, IdError, show
 from .table import table
 
 # What the compiled calls may decide by themselves.
@@ -24,15 +23,6 @@ FAST_DATA: Final = 3  # bytes, or an ASCII str
 FAST_TEXT: Final = 4  # an ASCII str that is not empty
 
 C_INT_MAX: Final = 2**31 - 1
-
-_shown = reprlib.Repr()
-_shown.maxstring = _shown.maxother = 60
-
-
-def show(value: object) -> str:
-    """A value as an error message shows it: never long, whatever it is."""
-    return _shown.repr(value)
-
 
 class Kind:
     """What one parameter may be. ``name`` says it in words."""
@@ -148,7 +138,7 @@ class Data(Kind):
             return self._from_numbers(value, parameter)
         try:
             view = memoryview(value)
-        except TypeError:
+        except (TypeError, ValueError, BufferError):  # no buffer, or one that was released
             raise self.refuse(value, parameter) from None
         if not view.c_contiguous:
             raise self.refuse(value, parameter, "must be contiguous in memory")

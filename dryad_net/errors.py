@@ -12,11 +12,24 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+import reprlib
 import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_shown = reprlib.Repr()
+_shown.maxstring = _shown.maxother = 60
+
+
+def show(value: object) -> str:
+    """A value as an error message shows it: never long, whatever it is."""
+    try:
+        return _shown.repr(value)
+    except Exception:  # an int of thousands of digits, or somebody's own __repr__
+        return f"<{type(value).__name__}>"
 
 
 class DryadNetError(Exception):
@@ -43,7 +56,7 @@ class DryadNetError(Exception):
 
     def about(self, subject: object) -> Self:
         """Say what the error is about; returns self."""
-        self.subject = str(subject)
+        self.subject = subject if isinstance(subject, str) else show(subject)
         return self
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from . import _backend
-from .checks import Id, Kind, show
-from .errors import ArgumentCountError, ArgumentError, DryadNetError, from_os_error
+from .checks import Id, Kind
+from .errors import ArgumentCountError, ArgumentError, DryadNetError, from_os_error, show
 from .table import table
 
 Result = TypeVar("Result")

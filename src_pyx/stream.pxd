@@ -35,3 +35,4 @@ cdef class Stream(Socket):
     cdef Py_ssize_t send_failed(self, Py_ssize_t failed) except -1
     cdef bint flush_queue(self) except -1
     cdef void clear_queue(self)
+    cdef int drain(self) except -1

@@ -478,22 +478,32 @@ cdef class Stream(Socket):
         Returns what must become possible before the next step (READ, WRITE), or 0: the descriptor
         has been given back.
         """
+        cdef bint flushed = self.flush()
+        if flushed and not self.told_end:
+            self.told_end = True
+            self.end_sending()
+        # Also before all is flushed: a peer that wants to be rid of its own data first reads ours later.
+        self.drain()
+        if not self.broken and not (flushed and self.ended):
+            return (0 if self.ended else DRYAD_READ) | (0 if flushed else DRYAD_WRITE)
+        self.release()
+        return 0
+
+    cdef int drain(self) except -1:
+        """Throw away what has come, some of it at a time."""
         cdef char *block
         cdef Py_ssize_t n = 0
         cdef int _read
-        if not self.flush():
-            return DRYAD_WRITE
-        if not self.told_end:
-            self.told_end = True
-            self.end_sending()
-        if not self.ended:
-            block = acquire_block()
-            for _read in range(DRAIN_READS):
-                n = dryad_recv(self.fd, block, BLOCK, MSG_DONTWAIT)
-                if n <= 0 and n != -EINTR:
-                    break
-            release_block(block)
-            if n > 0 or would_block(n):
-                return DRYAD_READ
-        self.release()
+        if self.ended:
+            return 0
+        block = acquire_block()
+        for _read in range(DRAIN_READS):
+            n = dryad_recv(self.fd, block, BLOCK, MSG_DONTWAIT)
+            if n <= 0 and n != -EINTR:
+                break
+        release_block(block)
+        if n == 0:
+            self.ended = True
+        elif n < 0 and n != -EINTR and not would_block(n):
+            self.fail(n)
         return 0

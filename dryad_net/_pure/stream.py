@@ -336,28 +336,31 @@ class Stream(Socket):
         Returns what must become possible before the next step (READ, WRITE), or 0: the descriptor
         has been given back.
         """
-        if not self.flush():
-            return WRITE
+        flushed = self.flush()
         with self._lock:
-            if not self._told_end:
+            if flushed and not self._told_end:
                 self._told_end = True
                 self.end_sending()
-            if not self._ended and self._drain():
-                return READ
+            # Also before all is flushed: a peer that wants to be rid of its own data first reads ours later.
+            self._drain()
+            if not self._broken and not (flushed and self._ended):
+                return (0 if self._ended else READ) | (0 if flushed else WRITE)
         self.release()
         return 0
 
-    def _drain(self) -> bool:
-        """Throw away what has come. False when nothing more will."""
+    def _drain(self) -> None:
+        """Throw away what has come, some of it at a time."""
+        if self._ended:
+            return
         try:
             for _ in range(DRAIN_READS):
                 if not self._socket.recv(BLOCK):
-                    return False
+                    self._ended = True
+                    return
         except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
+            return
+        except OSError as error:
+            self._fail(error)
 
 
 def _lock_seconds(deadline: float | None) -> float:

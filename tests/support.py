@@ -1,0 +1,245 @@
+"""What the tests share: waiting for a condition, plain sockets as peers, threads, scripts of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import dryad_net as net
+from dryad_net.table import table
+
+# How long anything may take that should happen at once: generous, for machines that are busy.
+SOON = 10.0
+FORM = re.compile(r"^E\d{4} native_\w+: .")
+HAS_IPV6 = socket.has_ipv6 and Path("/proc/net/if_inet6").exists() if sys.platform == "linux" else socket.has_ipv6
+
+
+class Link(NamedTuple):
+    """A connection of the library's and the plain Python socket at its other end."""
+
+    id: int
+    raw: socket.socket
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = SOON, what: str = "") -> Any:
+    """Call condition until it returns something true; return that, or fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what or condition}")
+        time.sleep(0.005)
+
+
+def refusal(function: Callable[..., Any], *args: Any) -> net.DryadNetError:
+    """Call a native function that must fail; return its error, whose form has been checked."""
+    with pytest.raises(net.DryadNetError) as caught:
+        function(*args)
+    error = caught.value
+    assert FORM.match(str(error)), str(error)
+    assert str(error).startswith(f"{error.code} {function.__name__}: ")
+    assert error.function == function.__name__
+    assert error.errno is None or error.errno > 0
+    assert len(str(error)) < 400
+    return error
+
+
+def code_of(function: Callable[..., Any], *args: Any) -> str:
+    """The code of the error with which a call must fail."""
+    return refusal(function, *args).code
+
+
+def port_of(identifier: int) -> int:
+    """The local port of a server or connection."""
+    return int(net.native_tcp_get_local_addr(identifier)["port"])
+
+
+@contextlib.contextmanager
+def kernel_socket(identifier: int) -> Iterator[socket.socket]:
+    """A second descriptor of an ID's socket, to see what was really set on it."""
+    with socket.socket(fileno=os.dup(table.objects[identifier].fileno())) as twin:
+        yield twin
+
+
+def close_leftovers() -> None:
+    """Close whatever IDs a test has left open."""
+    closers = ("native_tcp_stop_server", "native_tcp_close", "native_udp_close")
+    for identifier in list(table.objects):
+        for closer in filter(None, (getattr(net, name, None) for name in closers)):
+            with contextlib.suppress(net.IdError):
+                closer(identifier)
+
+
+# ---- plain sockets
+
+
+def plain_listener(host: str = "127.0.0.1", backlog: int = 16) -> socket.socket:
+    """A plain listening socket on a free port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.settimeout(SOON)
+    listening.bind((host, 0))
+    listening.listen(backlog)
+    return listening
+
+
+def reset(raw: socket.socket) -> None:
+    """Close a plain socket with a reset (SO_LINGER of zero seconds, socket(7))."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    raw.close()
+
+
+def read_exactly(raw: socket.socket, size: int) -> bytes:
+    """So many bytes from a plain socket."""
+    parts = bytearray()
+    while len(parts) < size:
+        part = raw.recv(min(size - len(parts), 1 << 20))
+        assert part, f"the stream ended after {len(parts)} of {size} bytes"
+        parts += part
+    return bytes(parts)
+
+
+def read_to_end(raw: socket.socket, pause: float = 0.0, block: int = 1 << 18) -> bytes:
+    """Everything up to a clean end of stream; a reset is an error. pause: seconds between reads."""
+    parts = bytearray()
+    while part := raw.recv(block):
+        parts += part
+        if pause:
+            time.sleep(pause)
+    return bytes(parts)
+
+
+# ---- the library's own side
+
+
+def receive(identifier: int, size: int, seconds: float = SOON) -> bytes:
+    """So many bytes from a connection of the library's."""
+    parts = bytearray()
+    deadline = time.monotonic() + seconds
+    while len(parts) < size:
+        part = net.native_tcp_recv_bytes_blocking(identifier, size - len(parts), 1000)
+        assert part or time.monotonic() < deadline, f"{len(parts)} of {size} bytes"
+        parts += part or b""
+    return bytes(parts)
+
+
+def receive_to_end(identifier: int) -> str:
+    """Everything as text, by the loop that the contract promises to lose nothing."""
+    parts = []
+    while net.native_tcp_is_connected(identifier):
+        parts.append(net.native_tcp_recv_blocking(identifier, 65536, int(SOON * 1000)) or "")
+    return "".join(parts)
+
+
+def arrived(identifier: int) -> bool:
+    """Has the peer's end of stream, or its reset, arrived? Only where nothing unread comes before it."""
+    return not net.native_tcp_is_connected(identifier)
+
+
+def fill(identifier: int) -> int:
+    """Send to a peer that does not read until the system takes no more. Returns how many bytes it took."""
+    # A size that was set is not tuned any more: full stays full.
+    net.native_tcp_set_send_buffer_size(identifier, 65536)
+    net.native_tcp_set_timeout(identifier, 100)
+    sent = refused = 0
+    while refused < 3:
+        try:
+            sent += net.native_tcp_send(identifier, b"f" * 65536)
+            refused = 0
+        except net.NetworkTimeoutError:
+            refused += 1
+    net.native_tcp_set_timeout(identifier, 30000)
+    return sent
+
+
+# ---- threads
+
+
+class Running(threading.Thread):
+    """A call in a thread of its own."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        super().__init__(daemon=True)
+        self._call = (function, args)
+        self._outcome: list[Any] = []
+        self._error: list[BaseException] = []
+        self.started = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        function, args = self._call
+        self.started.set()
+        try:
+            self._outcome.append(function(*args))
+        except BaseException as error:
+            self._error.append(error)
+
+    def result(self, seconds: float = 20.0) -> Any:
+        """What the call returned; raises what it raised, and fails if it takes longer."""
+        self.join(seconds)
+        assert not self.is_alive(), "the call has not come back"
+        if self._error:
+            raise self._error[0]
+        return self._outcome[0]
+
+    def wait_asleep(self) -> Running:
+        """Return when the thread is inside a system call that waits: asleep at ten looks in a row."""
+        assert self.started.wait(SOON)
+        status = Path(f"/proc/self/task/{self.native_id}/stat")
+        if not status.exists():
+            time.sleep(0.3)
+            return self
+        looks = 0
+
+        def asleep() -> bool:
+            nonlocal looks
+            looks = looks + 1 if status.read_text().rpartition(") ")[2].startswith("S") else 0
+            return looks >= 10
+
+        wait_until(asleep)
+        return self
+
+
+# ---- scripts in a process of their own
+
+
+def script(text: str, *args: object) -> subprocess.Popen[str]:
+    """Start a Python script on the same half of the library, not importing the checkout."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", text, *map(str, args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DRYAD_NET_BACKEND": net.backend},
+    )
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> str:
+    """What a script printed; it must end by itself, well and without a word on stderr."""
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, errors = process.communicate()
+        pytest.fail(f"the script has not ended within {seconds} s:\n{output}\n{errors}")
+    assert (process.returncode, errors) == (0, ""), output
+    return output
+
+
+def run_script(text: str, *args: object, seconds: float = 30.0) -> str:
+    """Run a script to its end; return what it printed."""
+    return finish(script(text, *args), seconds)
