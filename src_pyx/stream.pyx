@@ -337,7 +337,8 @@ cdef class Stream(Socket):
         try:
             while True:
                 self.check_writable()
-                if self.flush_queue():
+                # What was queued before goes first; what is queued once this has begun comes after it.
+                if sent > 0 or self.flush_queue():
                     self.check_writable()
                     n = self.send_some(data + sent, size - sent)
                     if n >= 0:

@@ -236,7 +236,7 @@ def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> str:
         process.kill()
         output, errors = process.communicate()
         pytest.fail(f"the script has not ended within {seconds} s:\n{output}\n{errors}")
-    assert (process.returncode, errors) == (0, ""), output
+    assert (process.returncode, errors) == (0, ""), f"{process.returncode}\n{output}\n{errors}"
     return output
 
 

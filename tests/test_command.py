@@ -191,9 +191,7 @@ def test_demo_prints_on_a_terminal_of_any_encoding() -> None:
     assert rb"'gr\xfc\xdf dich'" in result.stdout
 
 
-def test_demo_fails_with_what_was_expected(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_demo_fails_with_what_was_expected(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def show(transcript: Transcript) -> None:
         transcript.call("native_tcp_is_connected", transcript.call_for_id("native_tcp_listen", 0))
 
@@ -232,7 +230,15 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("fly",), ("serve",), ("serve", "tcp"), ("serve", "tcp", "http"), ("serve", "udp", "--chat", "0"), ("connect", "tcp", "::1")],
+    [
+        (),
+        ("fly",),
+        ("serve",),
+        ("serve", "tcp"),
+        ("serve", "tcp", "http"),
+        ("serve", "udp", "--chat", "0"),
+        ("connect", "tcp", "::1"),
+    ],
     ids=" ".join,
 )
 def test_bad_usage_is_status_2(arguments: tuple[str, ...]) -> None:
@@ -381,7 +387,9 @@ def test_sources_without_a_compiled_half_give_way_to_the_installed_package(tmp_p
     package = Path(net.__file__).resolve().parent
     shutil.copytree(package, tmp_path / "dryad_net", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
     built = any((package / "_compiled").glob("buffer.*"))
-    variables = {name: value for name, value in os.environ.items() if name not in ("DRYAD_NET_BACKEND", "PYTHONSAFEPATH")}
+    variables = {
+        name: value for name, value in os.environ.items() if name not in ("DRYAD_NET_BACKEND", "PYTHONSAFEPATH")
+    }
     result = subprocess.run(
         [sys.executable, "-m", "dryad_net", "info"],
         cwd=tmp_path,

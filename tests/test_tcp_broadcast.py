@@ -93,7 +93,7 @@ def test_a_broadcast_does_not_cut_a_send_in_two(server: int, dial: Dial) -> None
     received = read_exactly(client.raw, 4 * MIB + 1000)
     assert sender.result() == 4 * MIB
     assert received.strip(b"s") == b"b" * 1000
-    assert received in (b"s" * (4 * MIB) + b"b" * 1000, b"b" * 1000 + b"s" * (4 * MIB))
+    assert received.index(b"b") in (0, 4 * MIB)
 
 
 def test_a_slow_client_delays_nobody(server: int, dial: Dial) -> None:

@@ -219,11 +219,12 @@ class Stream(Socket):
         while True:
             with self._lock:
                 self._check_writable()
-                if self._flush_queue():
+                # What was queued before goes first; what is queued once this has begun comes after it.
+                if sent > 0 or self._flush_queue():
                     self._check_writable()
                     sent += self._send_some(view[sent:])
-                if sent == len(view) and not self._outgoing:
-                    return sent
+                    if sent == len(view):
+                        return sent
             if not self._wait(WRITABLE, deadline):
                 with self._lock:
                     self._check_writable()

@@ -394,7 +394,14 @@ def native_tcp_recv_bytes(connection: Connection, size: int) -> bytes | None:
     """
 
 
-@native("tcp", method=Connection.recv_bytes_blocking, extension=True, socket_id=CONNECTION, size=SIZE, timeout_ms=TIMEOUT)
+@native(
+    "tcp",
+    method=Connection.recv_bytes_blocking,
+    extension=True,
+    socket_id=CONNECTION,
+    size=SIZE,
+    timeout_ms=TIMEOUT,
+)
 def native_tcp_recv_bytes_blocking(connection: Connection, size: int, timeout_ms: int) -> bytes | None:
     """Receive, waiting for the first bytes, as bytes.
 
