@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 import time
@@ -72,8 +73,17 @@ def _no_host(host: str) -> ArgumentError:
 def _look_up(host: str, port: int, kind: socket.SocketKind, flags: int) -> list[Resolved]:
     found = socket.getaddrinfo(host, port, type=kind, flags=flags | socket.AI_NUMERICSERV)
     addresses = [
-        Resolved(family, (str(sockaddr[0]), int(sockaddr[1]), *sockaddr[2:]))
+        _plain(Resolved(family, (str(sockaddr[0]), int(sockaddr[1]), *sockaddr[2:])))
         for family, _kind, _protocol, _name, sockaddr in found
         if family in (socket.AF_INET, socket.AF_INET6)
     ]
     return list(dict.fromkeys(addresses))
+
+
+def _plain(address: Resolved) -> Resolved:
+    """An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) as the IPv4 address it is."""
+    if address.family == socket.AF_INET6:
+        mapped = ipaddress.IPv6Address(address.sockaddr[0].partition("%")[0]).ipv4_mapped
+        if mapped is not None:
+            return Resolved(socket.AF_INET, (str(mapped), address.sockaddr[1]))
+    return address

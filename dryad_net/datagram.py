@@ -98,7 +98,7 @@ class DatagramSocket(datagram.Datagram):
             if error.errno == errno.EINVAL and self.local_address()[1]:
                 problem = NetworkError("the socket is bound already (EINVAL)", errno=errno.EINVAL)
             raise problem.about(join_host_port(ip or "*", port)) from error
-        if not ipaddress.ip_address(ip).is_unspecified:
+        if ip != "::":  # which is both families
             self._bound_family = address.family
 
     def connect_to(self, host: str, port: int) -> None:
@@ -106,12 +106,21 @@ class DatagramSocket(datagram.Datagram):
         problem: OSError | None = None
         for address in self._resolve(host, port):
             try:
-                self.connect(self._destination(address))
+                self._reconnect(self._destination(address))
                 return
             except OSError as error:
                 problem = problem or error
         assert problem is not None
         raise from_os_error(problem).about(join_host_port(host, port)) from problem
+
+    def _reconnect(self, destination: datagram.Destination) -> None:
+        """connect(2), also where the source address chosen for the last peer does not lead to this one."""
+        try:
+            self.connect(destination)
+        except OSError:
+            if not self.disconnect():
+                raise
+            self.connect(destination)
 
     # ---- sending
 
@@ -127,7 +136,11 @@ class DatagramSocket(datagram.Datagram):
             return self.send_to(data, group, port)
 
     def _send_multicast_over(self, interface: int) -> None:
-        self.set_option(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", b"", b"", interface))
+        # With an address: a machine without a network has none that the system would choose (ip(7)).
+        request = struct.pack("=4s4si", b"", socket.inet_aton("127.0.0.1"), interface)
+        if not sys.platform.startswith("linux"):
+            request = request[4:8]
+        self.set_option(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
         if self.family == socket.AF_INET6:
             self.set_option(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
 

@@ -14,8 +14,8 @@ from libc.string cimport memcmp, memcpy
 
 from .buffer cimport acquire_block, release_block
 from .posix cimport (
-    EINTR, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_bind, dryad_connect, dryad_drops,
-    dryad_recv_datagram, dryad_send, dryad_sendto, dryad_set_recv_timeout, sockaddr_storage, socklen_t,
+    EINTR, EMSGSIZE, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_bind, dryad_connect,
+    dryad_disconnect, dryad_drops, dryad_recv_datagram, dryad_send, dryad_sendto, dryad_set_recv_timeout, sockaddr_storage, socklen_t,
 )
 from .sock cimport Socket, address_tuple, deadline_after, os_error, would_block
 
@@ -25,7 +25,8 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef enum:
-    LARGEST = 65536  # more than any datagram's payload (65,507 bytes over IPv4, RFC 768)
+    LARGEST = 65536  # more than any datagram's payload
+    LARGEST_PAYLOAD = 65507  # of IPv4 (RFC 768, RFC 791); IPv6 would take 20 bytes more
     RECV_SLICE_MS = 20  # as in stream.pyx
 
 cdef int64_t DONT_WAIT = 0
@@ -57,6 +58,7 @@ cdef class Datagram(Socket):
 
     cdef readonly int64_t timeout_ms
     cdef bint has_recv_slice
+    cdef bint connected
     cdef sockaddr_storage sender
     cdef socklen_t sender_length
     cdef dict sender_result
@@ -85,6 +87,15 @@ cdef class Datagram(Socket):
         cdef int failed = dryad_connect(self.fd, &address.address, address.length)
         if failed:
             raise os_error(failed)
+        self.connected = True
+
+    def disconnect(self):
+        """Have no peer any more. Returns False if there was none."""
+        if not self.connected:
+            return False
+        dryad_disconnect(self.fd)
+        self.connected = False
+        return True
 
     def drops(self):
         """How many datagrams the kernel dropped for want of room; 0 where it does not tell."""
@@ -222,6 +233,9 @@ cdef class Datagram(Socket):
     cdef Py_ssize_t send_one(self, const char *data, Py_ssize_t size, Destination destination) except -1:
         cdef int64_t deadline = -1
         cdef Py_ssize_t n
+        if size > LARGEST_PAYLOAD:
+            self.send_errors += 1
+            raise from_errno(EMSGSIZE)
         while not self.closed:
             if destination is None:
                 n = dryad_send(self.fd, data, size, MSG_DONTWAIT)

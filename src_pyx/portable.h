@@ -321,6 +321,16 @@ static inline int dryad_bind(int fd, const struct sockaddr_storage *address, soc
     return bind(fd, (const struct sockaddr *)address, length) < 0 ? -errno : 0;
 }
 
+/* Dissolve a datagram socket's connection. The BSDs do it, and then say EAFNOSUPPORT. */
+static inline void dryad_disconnect(int fd)
+{
+    struct sockaddr nobody;
+    memset(&nobody, 0, sizeof nobody);
+    nobody.sa_family = AF_UNSPEC;
+    if (connect(fd, &nobody, sizeof nobody) < 0)
+        return;
+}
+
 static inline int dryad_connect(int fd, const struct sockaddr_storage *address, socklen_t length)
 {
     return connect(fd, (const struct sockaddr *)address, length) < 0 ? -errno : 0;

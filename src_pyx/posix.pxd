@@ -14,7 +14,7 @@ cdef extern from "portable.h" nogil:
         short revents
 
     const int64_t NO_DEADLINE "INT64_MAX"  # a deadline that never comes
-    const int EINTR, EAGAIN, EWOULDBLOCK, ECONNABORTED, ECONNRESET, EPIPE, EMFILE, ENFILE, ENOTCONN
+    const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, ECONNRESET, EPIPE, EMFILE, ENFILE, ENOTCONN
     const int MSG_DONTWAIT, MSG_PEEK
     const short POLLIN, POLLOUT
     const int SHUT_WR, SHUT_RDWR
@@ -49,5 +49,6 @@ cdef extern from "portable.h" nogil:
     int dryad_address_make(sockaddr_storage *address, int family, const char *ip, int port,
                            unsigned int scope) noexcept
     int dryad_bind(int fd, const sockaddr_storage *address, socklen_t length) noexcept
+    void dryad_disconnect(int fd) noexcept
     int dryad_connect(int fd, const sockaddr_storage *address, socklen_t length) noexcept
     int shutdown(int fd, int how)

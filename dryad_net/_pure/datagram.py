@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import ipaddress
 import socket
@@ -9,10 +10,13 @@ import struct
 import sys
 from collections.abc import Callable
 
-from ..errors import IdError, NetworkTimeoutError, from_os_error
+from ..errors import IdError, NetworkTimeoutError, from_errno, from_os_error
 from .sock import READABLE, WRITABLE, Socket, address_tuple, deadline_after
 
-LARGEST = 65536  # more than any datagram's payload (65,507 bytes over IPv4, RFC 768)
+LARGEST = 65536  # more than any datagram's payload
+LARGEST_PAYLOAD = 65507  # of IPv4 (RFC 768, RFC 791); IPv6 would take 20 bytes more
+
+_SOCKADDR_SIZE = 16  # struct sockaddr, all zero: AF_UNSPEC is 0
 
 # The kernel's own drop count of a socket: SO_MEMINFO and SK_MEMINFO_DROPS (Linux 4.12, linux/sock_diag.h).
 _SO_MEMINFO = 55
@@ -46,6 +50,7 @@ class Datagram(Socket):
 
     def __init__(self, handle: Socket | socket.socket) -> None:
         super().__init__(handle)
+        self._connected = False
         self._remembered: tuple[str, int, Destination] | None = None
         self.timeout_ms = 30000
         self.bytes_sent = self.bytes_received = self.packets_sent = self.packets_received = 0
@@ -62,6 +67,20 @@ class Datagram(Socket):
     def connect(self, address: Destination) -> None:
         """connect(2): where send() goes, and whose datagrams alone are received. Errors: OSError."""
         self._socket.connect(address.sockaddr)
+        self._connected = True
+
+    def disconnect(self) -> bool:
+        """Have no peer any more. Returns False if there was none."""
+        if not self._connected:
+            return False
+        self._connected = False
+        if sys.platform == "win32":
+            self._socket.connect(("0.0.0.0" if self._socket.family == socket.AF_INET else "::", 0))
+        else:
+            # The socket module cannot say AF_UNSPEC, which connect(2) takes for "nobody".
+            nobody = ctypes.create_string_buffer(_SOCKADDR_SIZE)
+            ctypes.CDLL(None).connect(self._socket.fileno(), nobody, _SOCKADDR_SIZE)
+        return True
 
     def drops(self) -> int:
         """How many datagrams the kernel dropped for want of room; 0 where it does not tell."""
@@ -154,6 +173,9 @@ class Datagram(Socket):
     def _send(self, data: str | bytes | memoryview, destination: Destination | None) -> int:
         view = data.encode() if isinstance(data, str) else data
         deadline = deadline_after(self.timeout_ms)
+        if len(view) > LARGEST_PAYLOAD:
+            self.send_errors += 1
+            raise from_errno(errno.EMSGSIZE)
         while not self._closed:
             try:
                 if destination is None:

@@ -7,6 +7,7 @@ under a thread that still waits on it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -40,10 +41,13 @@ def deadline_after(timeout_ms: int) -> float | None:
 
 
 def address_tuple(sockaddr: Any) -> tuple[str, int]:
-    """(ip, port), IPv4-mapped addresses as IPv4."""
+    """(ip, port), IPv4-mapped addresses as IPv4, link-local ones with their interface (RFC 4007, 11)."""
     ip = str(sockaddr[0])
     if ip.startswith("::ffff:") and "." in ip:
         ip = ip[len("::ffff:") :]
+    elif len(sockaddr) == 4 and sockaddr[3] and "%" not in ip:
+        with contextlib.suppress(OSError):  # the interface is gone
+            ip = f"{ip}%{socket.if_indextoname(sockaddr[3])}"
     return ip, int(sockaddr[1])
 
 
