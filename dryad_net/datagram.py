@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -88,8 +89,7 @@ class DatagramSocket(datagram.Datagram):
         """Receive on one address, or on every interface in both families if ip is "". Errors: NetworkError."""
         try:
             if not ip:
-                every = "::" if self.family == socket.AF_INET6 else "0.0.0.0"
-                self.bind(datagram.Destination(self.family, every, port))
+                self.bind(self._every_interface(port))
                 return
             address = self._resolve(ip, port)[0]
             self.bind(self._destination(address))
@@ -104,23 +104,30 @@ class DatagramSocket(datagram.Datagram):
     def connect_to(self, host: str, port: int) -> None:
         """Send to, and receive from, one peer only: the first address of the host that can be used."""
         problem: OSError | None = None
-        for address in self._resolve(host, port):
+        found = self._resolve(host, port)
+        self._leave_peer()
+        for address in found:
             try:
-                self._reconnect(self._destination(address))
+                self.connect(self._destination(address))
                 return
             except OSError as error:
                 problem = problem or error
         assert problem is not None
         raise from_os_error(problem).about(join_host_port(host, port)) from problem
 
-    def _reconnect(self, destination: datagram.Destination) -> None:
-        """connect(2), also where the source address chosen for the last peer does not lead to this one."""
-        try:
-            self.connect(destination)
-        except OSError:
-            if not self.disconnect():
-                raise
-            self.connect(destination)
+    def _leave_peer(self) -> None:
+        """Dissolve the connection there is: the source address chosen for that peer may not lead to others.
+
+        The system gives the port back with it if it was the system that chose it (connect(2)); peers
+        know this socket by its port, so that is taken again.
+        """
+        port = self.local_address()[1]
+        if self.disconnect() and self.local_address()[1] != port:
+            with contextlib.suppress(OSError):  # somebody else was faster
+                self.bind(self._every_interface(port))
+
+    def _every_interface(self, port: int) -> datagram.Destination:
+        return datagram.Destination(self.family, "::" if self.family == socket.AF_INET6 else "0.0.0.0", port)
 
     # ---- sending
 

@@ -15,7 +15,8 @@ from libc.string cimport memcmp, memcpy
 from .buffer cimport acquire_block, release_block
 from .posix cimport (
     EINTR, EMSGSIZE, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_bind, dryad_connect,
-    dryad_disconnect, dryad_drops, dryad_recv_datagram, dryad_send, dryad_sendto, dryad_set_recv_timeout, sockaddr_storage, socklen_t,
+    dryad_disconnect, dryad_drops, dryad_recv_datagram, dryad_send, dryad_sendto,
+    dryad_set_recv_timeout, sockaddr_storage, socklen_t,
 )
 from .sock cimport Socket, address_tuple, deadline_after, os_error, would_block
 
