@@ -37,6 +37,7 @@ cdef enum:
     NOTHING = 0  # what fill() says: nothing came (in time)
     FILLED = 1
     END = 2
+    LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
     RECV_SLICE_MS = 20
     NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
     LONGEST_CHARACTER = 4
@@ -191,7 +192,7 @@ cdef class Stream(Socket):
             n = self.read_block(min(room, <size_t> BLOCK), deadline)
         else:
             n = self.read_behind(deadline)
-        if n > 0:
+        if n > 0 or n == LOOK_AGAIN:
             return FILLED
         if self.closed or would_block(n):
             return NOTHING
@@ -230,9 +231,8 @@ cdef class Stream(Socket):
             if turn == 0:
                 return -EAGAIN
             if turn == 2:
-                # Another thread has read meanwhile: let the caller look at the buffer first.
                 self.reading.give()
-                return 1 if self.incoming.size() else self.read_into(block, room, deadline)
+                return LOOK_AGAIN
             if not self.has_recv_slice:
                 dryad_set_recv_timeout(fd, RECV_SLICE_MS)
                 self.has_recv_slice = True
