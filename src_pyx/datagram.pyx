@@ -1,21 +1,26 @@
-"""Datagrams: one system call a receive, one a send, and the addresses of repeated peers made once.
+"""Datagrams: at most one system call a receive, one a send, and the addresses of repeated peers made once.
 
 The socket serves both families where the system has both: an IPv4 peer of an IPv6 socket is an
 IPv4-mapped address (RFC 4291, 2.5.5.2), which goes in and comes out as the IPv4 address it is.
+
+A socket that had something every time it was asked reads ahead: recvmmsg(2) brings eight datagrams
+for the price of five. They wait in a batch, in their order and with their senders, and everything
+else about them (cutting, counting) happens when they are asked for, as without it.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp, memcpy
 
 from .buffer cimport acquire_block, release_block
 from .posix cimport (
-    EINTR, EMSGSIZE, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_bind, dryad_connect,
-    dryad_disconnect, dryad_drops, dryad_recv_datagram, dryad_send, dryad_sendto,
+    DRYAD_BATCH, EINTR, EMSGSIZE, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_batch, dryad_bind,
+    dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram, dryad_send, dryad_sendto,
     dryad_set_recv_timeout, sockaddr_storage, socklen_t,
 )
 from .sock cimport Socket, address_tuple, deadline_after, os_error, would_block
@@ -30,8 +35,31 @@ cdef enum:
     LARGEST_PAYLOAD = 65507  # of IPv4 (RFC 768, RFC 791); IPv6 would take 20 bytes more
     RECV_SLICE_MS = 20  # as in stream.pyx
 
+    READ_AHEAD_AFTER = 4  # receives in a row that found something
+
 cdef int64_t DONT_WAIT = 0
+cdef dryad_batch *spare_batch = NULL
 cdef str DATA = "data"
+
+
+cdef dryad_batch *acquire_batch() except NULL:
+    global spare_batch
+    cdef dryad_batch *batch = spare_batch
+    spare_batch = NULL
+    if batch == NULL:
+        batch = <dryad_batch *> PyMem_RawMalloc(sizeof(dryad_batch))
+        if batch == NULL:
+            raise MemoryError
+        batch.count = batch.next = 0
+    return batch
+
+
+cdef void release_batch(dryad_batch *batch) noexcept:
+    global spare_batch
+    if spare_batch == NULL:
+        spare_batch = batch
+    else:
+        PyMem_RawFree(batch)
 
 
 cdef class Destination:
@@ -54,10 +82,14 @@ cdef class Destination:
 cdef class Datagram(Socket):
     """A UDP socket and what has gone through it.
 
-    Owns the descriptor, and remembers the last destination sent to and the last sender.
+    Owns the descriptor and what was read ahead, and remembers the last destination sent to and the
+    last sender.
     """
 
     cdef readonly int64_t timeout_ms
+    cdef dryad_batch *batch  # NULL unless there are datagrams in it
+    cdef bint batch_in_use
+    cdef int streak
     cdef bint has_recv_slice
     cdef bint connected
     cdef sockaddr_storage sender
@@ -72,6 +104,24 @@ cdef class Datagram(Socket):
     def __cinit__(self, handle, *args, **kwargs):
         self.timeout_ms = 30000
         self.sender_length = 0
+        self.batch = NULL
+        self.streak = 0
+
+    def __dealloc__(self):
+        self.drop_batch()
+
+    def begin_close(self):
+        """Let no new call in, wake those who wait, let go what was read ahead. False if done before."""
+        if not Socket.begin_close(self):
+            return False
+        self.drop_batch()
+        return True
+
+    cdef void drop_batch(self) noexcept:
+        if self.batch != NULL and not self.batch_in_use:
+            self.batch.count = 0
+            release_batch(self.batch)
+            self.batch = NULL
 
     def set_timeout(self, int64_t timeout_ms):
         """Bound the calls that may wait to so many milliseconds; -1: no limit."""
@@ -128,6 +178,48 @@ cdef class Datagram(Socket):
         return self.receive(min(size, <size_t> LARGEST), self.timeout_ms, True)
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
+        if self.batch == NULL and self.streak >= READ_AHEAD_AFTER and not self.closed:
+            self.read_ahead()
+        if self.batch != NULL and not self.batch_in_use:
+            return self.next_of_batch(size, as_text)
+        return self.receive_one(size, timeout_ms, as_text)
+
+    cdef int read_ahead(self) except -1:
+        cdef dryad_batch *batch = acquire_batch()
+        cdef int count = dryad_recv_batch(self.fd, batch)
+        if count > 0:
+            self.batch = batch
+            return 0
+        release_batch(batch)
+        self.streak = 0
+        if count < 0 and count != -EINTR and not would_block(count):
+            raise from_errno(-count)
+        return 0
+
+    cdef object next_of_batch(self, size_t size, bint as_text):
+        cdef dryad_batch *batch = self.batch
+        cdef int index = batch.next
+        cdef size_t held = batch.sizes[index]
+        # Making the result may run the garbage collector, and that any code: even a close of this socket.
+        self.batch_in_use = True
+        try:
+            result = self.result(batch.data[index], min(held, size), &batch.addresses[index],
+                                 batch.lengths[index], as_text)
+            self.count_received(min(held, size), held > size)
+            batch.next += 1
+            return result
+        finally:
+            self.batch_in_use = False
+            if batch.next == batch.count or self.closed:
+                self.streak = READ_AHEAD_AFTER if batch.count == DRYAD_BATCH else 0
+                self.drop_batch()
+
+    cdef void count_received(self, size_t size, bint truncated) noexcept:
+        self.packets_received += 1
+        self.bytes_received += size
+        self.packets_truncated += truncated
+
+    cdef object receive_one(self, size_t size, int64_t timeout_ms, bint as_text):
         cdef char *block = acquire_block()
         cdef sockaddr_storage address
         cdef socklen_t length = 0
@@ -136,12 +228,12 @@ cdef class Datagram(Socket):
         try:
             n = self.read(block, size, timeout_ms, &address, &length, &truncated)
             if self.closed or would_block(n):
+                self.streak = 0
                 return None
             if n < 0:
                 raise from_errno(<int> -n)
-            self.packets_received += 1
-            self.bytes_received += n
-            self.packets_truncated += truncated
+            self.streak += 1
+            self.count_received(n, truncated)
             return self.result(block, n, &address, length, as_text)
         finally:
             release_block(block)

@@ -6,6 +6,10 @@
 #ifndef DRYAD_NET_PORTABLE_H
 #define DRYAD_NET_PORTABLE_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4, recvmmsg; Python.h defines it too */
+#endif
+
 #ifdef _WIN32
 #error "the compiled half needs POSIX sockets; on Windows dryad_net runs its pure half"
 #endif
@@ -97,6 +101,54 @@ static inline ssize_t dryad_recv_datagram(int fd, void *data, size_t size, int f
     *truncated = (message.msg_flags & MSG_TRUNC) != 0;
     return n;
 #endif
+}
+
+/* Datagrams received by one system call and not yet asked for. Only the pages that datagrams fill are
+ * ever touched. */
+#define DRYAD_BATCH 8
+#define DRYAD_LARGEST_DATAGRAM 65536
+
+struct dryad_batch {
+    int count, next;
+    socklen_t lengths[DRYAD_BATCH];
+    size_t sizes[DRYAD_BATCH];
+    struct sockaddr_storage addresses[DRYAD_BATCH];
+    char data[DRYAD_BATCH][DRYAD_LARGEST_DATAGRAM];
+};
+
+/* Fill an empty batch with what is there, without waiting. Returns how many, or -errno. */
+static inline int dryad_recv_batch(int fd, struct dryad_batch *batch)
+{
+#ifdef __linux__
+    struct mmsghdr messages[DRYAD_BATCH];
+    struct iovec vectors[DRYAD_BATCH];
+    memset(messages, 0, sizeof messages);
+    for (int i = 0; i < DRYAD_BATCH; i++) {
+        vectors[i].iov_base = batch->data[i];
+        vectors[i].iov_len = sizeof batch->data[i];
+        messages[i].msg_hdr.msg_iov = &vectors[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+        messages[i].msg_hdr.msg_name = &batch->addresses[i];
+        messages[i].msg_hdr.msg_namelen = sizeof batch->addresses[i];
+    }
+    int count = recvmmsg(fd, messages, DRYAD_BATCH, MSG_DONTWAIT, NULL);
+    if (count < 0)
+        return -errno;
+    for (int i = 0; i < count; i++) {
+        batch->lengths[i] = messages[i].msg_hdr.msg_namelen;
+        batch->sizes[i] = messages[i].msg_len;
+    }
+#else
+    int truncated, count = 1;
+    ssize_t n = dryad_recv_datagram(fd, batch->data[0], sizeof batch->data[0], MSG_DONTWAIT,
+                                    &batch->addresses[0], &batch->lengths[0], &truncated);
+    if (n < 0)
+        return (int)n;
+    batch->sizes[0] = (size_t)n;
+#endif
+    batch->count = count;
+    batch->next = 0;
+    return count;
 }
 
 static inline int dryad_poll(struct pollfd *fds, nfds_t count, int timeout_ms)

@@ -15,6 +15,7 @@ cdef extern from "portable.h" nogil:
 
     const int64_t NO_DEADLINE "INT64_MAX"  # a deadline that never comes
     const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, ECONNRESET, EPIPE, EMFILE, ENFILE, ENOTCONN
+    const int DRYAD_BATCH
     const int MSG_DONTWAIT, MSG_PEEK
     const short POLLIN, POLLOUT
     const int SHUT_WR, SHUT_RDWR
@@ -28,6 +29,14 @@ cdef extern from "portable.h" nogil:
                             const void *address, socklen_t length) noexcept
     Py_ssize_t dryad_recv_datagram(int fd, void *data, size_t size, int flags, sockaddr_storage *address,
                                    socklen_t *length, int *truncated) noexcept
+    struct dryad_batch:
+        int count
+        int next
+        socklen_t *lengths
+        size_t *sizes
+        sockaddr_storage *addresses
+        char (*data)[65536]
+    int dryad_recv_batch(int fd, dryad_batch *batch) noexcept
     int dryad_poll(pollfd *fds, unsigned long count, int timeout_ms) noexcept
     int dryad_accept(int fd, sockaddr_storage *address, socklen_t *length) noexcept
     int dryad_listen(int fd, int backlog) noexcept
