@@ -28,6 +28,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "auto_pickle": False,
+    "binding": False,
     "autotestdict": False,
 }
 

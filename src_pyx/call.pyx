@@ -7,8 +7,9 @@ here, in C; everything else, and every refusal, is decided there.
 from cpython.bytes cimport PyBytes_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact
+
+from .sock cimport Socket
 
 from ..checks import FAST_DATA as _FAST_DATA
 from ..checks import FAST_ID as _FAST_ID
@@ -25,7 +26,7 @@ cdef extern from "Python.h":
     const int METH_FASTCALL, METH_KEYWORDS
     object PyCFunction_NewEx(PyMethodDef *definition, object bound, object module)
     PyObject *PyDict_GetItemWithError(object mapping, PyObject *key) except? NULL
-    object PyObject_Vectorcall(object function, PyObject *const *args, size_t count, PyObject *names)
+    PyObject *PyObject_Vectorcall(object function, PyObject *const *args, size_t count, PyObject *names) except NULL
     long long PyLong_AsLongLongAndOverflow(PyObject *number, int *overflow) except? -1
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *text)
@@ -33,6 +34,14 @@ cdef extern from "Python.h":
         pass
     PyTypeObject *Py_TYPE(PyObject *value)
     bint PyType_IsSubtype(PyTypeObject *kind, PyTypeObject *base)
+
+cdef extern from *:
+    """
+    /* An exception is set already; to Cython this call raises it. */
+    static inline PyObject *dryad_raise_what_is_set(void) { return NULL; }
+    """
+    object raise_what_is_set "dryad_raise_what_is_set"()
+    PyObject *PyErr_Occurred()
 
 cdef enum:
     MOST_PARAMETERS = 8
@@ -45,6 +54,7 @@ cdef int FAST_TEXT = _FAST_TEXT
 
 cdef struct Fast:
     int kind
+    PyTypeObject *type  # of an ID: the first of the kind's types, which most objects are of
     long long low
     long long high
 
@@ -63,6 +73,8 @@ cdef class Call:
     cdef tuple types
     cdef tuple parameters
     cdef Fast[MOST_PARAMETERS] fast
+    cdef object recent_id  # the last ID given for the first parameter, and what is behind it
+    cdef object recent
 
     def __cinit__(self, declaration):
         cdef Py_ssize_t i
@@ -71,12 +83,14 @@ cdef class Call:
         self.objects = declaration.objects
         self.kinds = declaration.kinds
         self.parameters = declaration.parameters
+        self.recent_id = self  # which is no argument
         self.arity = len(self.kinds)
         if self.arity > MOST_PARAMETERS:
             raise ValueError("too many parameters")
         self.types = tuple([kind.types for kind in self.kinds])
         for i in range(self.arity):
             self.fast[i].kind = self.kinds[i].fast
+            self.fast[i].type = <PyTypeObject *> self.types[i][0] if self.types[i] else NULL
             self.fast[i].low = self.kinds[i].low
             self.fast[i].high = self.kinds[i].high
         self.name = declaration.name.encode()
@@ -87,68 +101,104 @@ cdef class Call:
         self.definition.ml_flags = METH_FASTCALL | METH_KEYWORDS
         self.definition.ml_meth = <void *> enter
 
-    cdef object run(self, PyObject *const *args, Py_ssize_t count):
-        """Check `count` arguments, which is the right number, and call the function."""
-        cdef PyObject *checked[MOST_PARAMETERS]
-        cdef Py_ssize_t done = 0
-        cdef object value
-        try:
-            while done < count:
-                value = self.checked(done, args[done])
-                Py_INCREF(value)
-                checked[done] = <PyObject *> value
-                done += 1
-            return PyObject_Vectorcall(self.function, checked, count, NULL)
-        finally:
-            while done > 0:
-                done -= 1
-                Py_DECREF(<object> checked[done])
+    cdef PyObject *look_up(self, Py_ssize_t index, PyObject *value) except? NULL:
+        """The object behind an ID, if that is one of the right kind.
 
-    cdef object checked(self, Py_ssize_t index, PyObject *value):
-        """One argument as the function takes it."""
-        cdef int kind = self.fast[index].kind
+        Loops pass the same number again: as long as what it named is not closed, it is that still.
+        """
         cdef PyObject *found
-        cdef long long number
-        cdef int overflow = 0
-        if kind == FAST_ID:
-            if PyLong_CheckExact(<object> value):
-                found = PyDict_GetItemWithError(self.objects, value)
-                if found != NULL and self.is_of_type(index, found):
-                    return <object> found
-        elif kind == FAST_NUMBER:
-            if PyLong_CheckExact(<object> value):
-                number = PyLong_AsLongLongAndOverflow(value, &overflow)
-                if overflow == 0 and self.fast[index].low <= number <= self.fast[index].high:
-                    return <object> value
-        elif kind == FAST_DATA:
-            if PyBytes_CheckExact(<object> value):
-                return <object> value
-            if PyUnicode_CheckExact(<object> value) and PyUnicode_IS_COMPACT_ASCII(value):
-                return <object> value
-        elif kind == FAST_TEXT:
-            if (PyUnicode_CheckExact(<object> value) and PyUnicode_IS_COMPACT_ASCII(value)
-                    and PyUnicode_GET_LENGTH(value) > 0):
-                return <object> value
-        return self.kinds[index].check(<object> value, self.parameters[index])
+        if value == <PyObject *> self.recent_id and not (<Socket> self.recent).closed:
+            return <PyObject *> self.recent
+        if not PyLong_CheckExact(<object> value):
+            return NULL
+        found = PyDict_GetItemWithError(self.objects, value)
+        if found == NULL or not self.is_of_type(index, found):
+            return NULL
+        if index == 0 and isinstance(<object> found, Socket):
+            self.recent_id = <object> value
+            self.recent = <object> found
+        return found
 
     cdef bint is_of_type(self, Py_ssize_t index, PyObject *value) noexcept:
-        cdef PyTypeObject *kind = Py_TYPE(value)
-        cdef tuple types = <tuple> self.types[index]
-        for base in types:
-            if <PyTypeObject *> base == kind or PyType_IsSubtype(kind, <PyTypeObject *> base):
+        if Py_TYPE(value) == self.fast[index].type:
+            return True
+        for base in <tuple> self.types[index]:
+            if PyType_IsSubtype(Py_TYPE(value), <PyTypeObject *> base):
                 return True
         return False
 
+    cdef bint passes(self, Py_ssize_t index, PyObject *value) except -1:
+        """May the argument go on unchanged, as its kind would let it?"""
+        cdef Fast *fast = &self.fast[index]
+        cdef long long number
+        cdef int overflow = 0
+        if fast.kind == FAST_NUMBER:
+            if not PyLong_CheckExact(<object> value):
+                return False
+            number = PyLong_AsLongLongAndOverflow(value, &overflow)
+            return overflow == 0 and fast.low <= number <= fast.high
+        if fast.kind == FAST_DATA and PyBytes_CheckExact(<object> value):
+            return True
+        if fast.kind == FAST_DATA or fast.kind == FAST_TEXT:
+            return (PyUnicode_CheckExact(<object> value) and PyUnicode_IS_COMPACT_ASCII(value)
+                    and (fast.kind == FAST_DATA or PyUnicode_GET_LENGTH(value) > 0))
+        return False
 
-cdef object enter(object bound, PyObject *const *args, Py_ssize_t count, PyObject *names):
-    """What the interpreter calls."""
-    cdef Call self = <Call> bound
+
+cdef PyObject *run(Call self, PyObject *const *args, Py_ssize_t count) except NULL:
+    """Check `count` arguments, which is the right number, and call the function.
+
+    The caller holds the arguments; what is found or made here is held until the function returns,
+    so that no other thread's close can take the object from under it.
+    """
+    cdef PyObject *checked[MOST_PARAMETERS]
+    cdef PyObject *found
+    cdef object subject = None
+    cdef list made = None
+    cdef Py_ssize_t i
+    for i in range(count):
+        if self.fast[i].kind == FAST_ID and subject is None:
+            found = self.look_up(i, args[i])
+            if found != NULL:
+                subject = <object> found
+                checked[i] = found
+                continue
+        elif self.passes(i, args[i]):
+            checked[i] = args[i]
+            continue
+        value = self.kinds[i].check(<object> args[i], self.parameters[i])
+        if made is None:
+            made = []
+        made.append(value)
+        checked[i] = <PyObject *> value
+    return PyObject_Vectorcall(self.function, checked, count, NULL)
+
+
+ctypedef PyObject *(*Run)(Call, PyObject *const *, Py_ssize_t) noexcept
+
+
+cdef PyObject *enter(PyObject *bound, PyObject *const *args, Py_ssize_t count, PyObject *names) except NULL:
+    """What the interpreter calls.
+
+    Catching an exception costs a call that raises none a fifth of its way in, so run() is called as
+    if it could not raise: NULL is an exception that is set, which explain() then catches.
+    """
+    cdef PyObject *result
+    if names == NULL and count == (<Call> bound).arity:
+        result = (<Run> run)(<Call> bound, args, count)
+        if result != NULL:
+            return result
+    return explain(<Call> bound, args, count, names)
+
+
+cdef PyObject *explain(Call self, PyObject *const *args, Py_ssize_t count, PyObject *names) except NULL:
+    """The call again if its arguments have to be arranged first, and an error as it leaves the library."""
     cdef tuple arranged
     try:
-        if names == NULL and count == self.arity:
-            return self.run(args, count)
+        if PyErr_Occurred() != NULL:
+            raise_what_is_set()
         arranged = arrange(self, args, count, names)
-        return self.run(&(<PyTupleObject *> arranged).ob_item[0], self.arity)
+        return run(self, &(<PyTupleObject *> arranged).ob_item[0], self.arity)
     except (DryadNetError, OSError) as error:
         explained = self.declaration.explain(error, tuple([<object> args[i] for i in range(count)]))
         if explained is error:

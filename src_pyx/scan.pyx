@@ -21,7 +21,7 @@ cdef Py_ssize_t find_end(const char *data, size_t size, size_t scanned,
         at = <const char *> memchr(at, last, end - at)
         if at == NULL:
             return -1
-        if memcmp(at - before, delimiter, before) == 0:
+        if before == 0 or memcmp(at - before, delimiter, before) == 0:
             return at - data + 1
         at += 1
     return -1

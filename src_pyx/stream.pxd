@@ -21,10 +21,13 @@ cdef class Stream(Socket):
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
     cdef object pop(self, size_t size, bint as_text)
-    cdef int fill(self, size_t room, int64_t deadline) except -1
-    cdef Py_ssize_t read_block(self, size_t room, int64_t deadline) except? -1
-    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t deadline) except? -1
-    cdef Py_ssize_t read_behind(self, int64_t deadline) except? -1
+    cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept
+    cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef bint wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
     cdef bytes delimiter_bytes(self, str delimiter)
     cdef int fail(self, Py_ssize_t failed) except -1

@@ -39,12 +39,18 @@ cdef enum:
     END = 2
     LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
     RECV_SLICE_MS = 20
+    # SO_RCVTIMEO counts in ticks of up to 10 ms and may end that much early. A wait that is long
+    # beside it reads no clock before the first slice is over, and takes it for this much.
+    LEAST_SLICE_MS = 10
+    LONG_WAIT_MS = 100
     NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
     LONGEST_CHARACTER = 4
     DRAIN_READS = 16  # blocks of late input thrown away in one step of a close
 
 cdef size_t UNTIL_LIMIT = 64 * 1024 * 1024
 cdef int64_t DONT_WAIT = 0
+cdef int64_t NOT_YET = -1  # the deadline of a call that has not waited yet
+cdef int64_t SLICE_TAKEN = -2  # ... that got something in its first slice, and wants more
 
 
 cdef class Stream(Socket):
@@ -84,11 +90,12 @@ cdef class Stream(Socket):
     def recv_all(self):
         """Everything that is there now, as text; "" if nothing is, and at the end."""
         cdef size_t before
+        cdef int64_t deadline = NOT_YET
         cdef int state = FILLED
         cdef object text
         while state == FILLED and self.incoming.size() < UNTIL_LIMIT:
             before = self.incoming.size()
-            state = self.fill(BLOCK, DONT_WAIT)
+            state = self.fill(BLOCK, 0, &deadline)
             if self.incoming.size() < before + BLOCK:
                 break  # a short read: the kernel has no more (recv(2))
         text = self.pop(self.incoming.size(), True)
@@ -100,7 +107,7 @@ cdef class Stream(Socket):
     def recv_until(self, str delimiter not None):
         """Everything up to and including the delimiter, as text; None when the time is up or at the end."""
         cdef bytes sought = self.delimiter_bytes(delimiter)
-        cdef int64_t deadline = -1
+        cdef int64_t deadline = NOT_YET
         cdef int state
         cdef object text
         while True:
@@ -111,9 +118,7 @@ cdef class Stream(Socket):
                     return text
                 if self.incoming.size() >= UNTIL_LIMIT:
                     raise NetworkError(f"no delimiter in {self.incoming.size()} bytes; recv can read them")
-            if deadline < 0:
-                deadline = deadline_after(self.timeout_ms) if self.timeout_ms else DONT_WAIT
-            state = self.fill(BLOCK, deadline)
+            state = self.fill(BLOCK, self.timeout_ms, &deadline)
             if state == NOTHING:
                 return None
             if state == END:
@@ -143,16 +148,15 @@ cdef class Stream(Socket):
         return False
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
-        cdef int64_t deadline
+        cdef int64_t deadline = NOT_YET
         cdef int state
         cdef object result
         if self.incoming.size() != 0:
             result = self.pop(size, as_text)
             if result is not None:
                 return result
-        deadline = deadline_after(timeout_ms) if timeout_ms else DONT_WAIT
         while True:
-            state = self.fill(max(size, <size_t> LONGEST_CHARACTER) if as_text else size, deadline)
+            state = self.fill(max(size, <size_t> LONGEST_CHARACTER) if as_text else size, timeout_ms, &deadline)
             if state == NOTHING:
                 return None
             result = self.pop(size, as_text)
@@ -181,17 +185,20 @@ cdef class Stream(Socket):
             self.delimiter_text = delimiter
         return self.delimiter
 
-    cdef int fill(self, size_t room, int64_t deadline) except -1:
-        """One read into the buffer, at most `room` bytes where it is empty."""
+    cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1:
+        """One read into the buffer, at most `room` bytes where it is empty.
+
+        *deadline is NOT_YET before a call's first one, and then when the call's time is up.
+        """
         cdef Py_ssize_t n
         if self.ended:
             return END
         if self.closed:
             return NOTHING
         if self.incoming.size() < BLOCK // 2:
-            n = self.read_block(min(room, <size_t> BLOCK), deadline)
+            n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
         else:
-            n = self.read_behind(deadline)
+            n = self.read_behind(timeout_ms, deadline)
         if n > 0 or n == LOOK_AGAIN:
             return FILLED
         if self.closed or would_block(n):
@@ -202,13 +209,13 @@ cdef class Stream(Socket):
             self.fail(n)
         return END
 
-    cdef Py_ssize_t read_block(self, size_t room, int64_t deadline) except? -1:
+    cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
         """Read into a block of its own, which no other thread sees while this one waits."""
         cdef char *block = acquire_block()
         cdef Py_ssize_t n
         cdef bint kept = False
         try:
-            n = self.read_into(block, room, deadline)
+            n = self.read_into(block, room, timeout_ms, deadline)
             if n > 0 and not self.closed:
                 if self.incoming.size() == 0:
                     self.incoming.attach(block, n)
@@ -221,47 +228,76 @@ cdef class Stream(Socket):
             if not kept:
                 release_block(block)
 
-    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t deadline) except? -1:
+    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
         cdef Py_ssize_t n
-        cdef int fd = self.fd
-        cdef int turn
-        if deadline != DONT_WAIT and (deadline == NO_DEADLINE
-                                      or deadline - dryad_now() >= RECV_SLICE_MS * <int64_t> 1000000):
-            turn = self.reading.take(deadline)
-            if turn == 0:
-                return -EAGAIN
-            if turn == 2:
-                self.reading.give()
-                return LOOK_AGAIN
-            if not self.has_recv_slice:
-                dryad_set_recv_timeout(fd, RECV_SLICE_MS)
-                self.has_recv_slice = True
-            self.users += 1
-            with nogil:
-                n = dryad_recv(fd, block, room, 0)
-            self.leave()
-            self.reading.give()
-            if n == -EINTR:
-                PyErr_CheckSignals()
-            elif not would_block(n):
+        if self.has_time_for_slice(timeout_ms, deadline):
+            n = self.read_slice(block, room, timeout_ms, deadline)
+            if not would_block(n):
                 return n
         while True:
             n = self.read_now(block, room)
-            if deadline == DONT_WAIT or not would_block(n):
+            if not would_block(n):
                 return n
-            if not self.wait(POLLIN, deadline):
+            if not self.wait_for_more(timeout_ms, deadline):
                 return -EAGAIN
 
-    cdef Py_ssize_t read_behind(self, int64_t deadline) except? -1:
+    cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept:
+        if timeout_ms == 0:
+            return False
+        if deadline[0] == NOT_YET and (timeout_ms < 0 or timeout_ms >= LONG_WAIT_MS):
+            return True
+        if deadline[0] < 0:
+            deadline[0] = deadline_after(timeout_ms)
+        return deadline[0] == NO_DEADLINE or deadline[0] - dryad_now() >= RECV_SLICE_MS * <int64_t> 1000000
+
+    cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
+        """Let recv(2) itself wait, without the GIL and for RECV_SLICE_MS; most answers come in time."""
+        cdef Py_ssize_t n
+        cdef int fd = self.fd
+        if self.reading.taken or self.reading.lock is not None:
+            if deadline[0] < 0:
+                deadline[0] = deadline_after(timeout_ms)
+            n = self.reading.take(deadline[0])
+            if n == 0:
+                return -EAGAIN
+            if n == 2:
+                self.reading.give()
+                return LOOK_AGAIN
+        self.reading.taken = True
+        if not self.has_recv_slice:
+            dryad_set_recv_timeout(fd, RECV_SLICE_MS)
+            self.has_recv_slice = True
+        self.users += 1
+        with nogil:
+            n = dryad_recv(fd, block, room, 0)
+        self.leave()
+        self.reading.give()
+        if n == -EINTR:
+            PyErr_CheckSignals()
+            n = -EAGAIN
+            timeout_ms += LEAST_SLICE_MS if timeout_ms > 0 else 0  # not a slice, then, that is over
+        if deadline[0] == NOT_YET:
+            deadline[0] = SLICE_TAKEN
+            if would_block(n):
+                deadline[0] = deadline_after(timeout_ms - LEAST_SLICE_MS if timeout_ms > 0 else timeout_ms)
+        return n
+
+    cdef bint wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        """Wait until there is something to read. False: the time is up, or closed."""
+        if deadline[0] < 0:
+            deadline[0] = deadline_after(timeout_ms) if timeout_ms else DONT_WAIT
+        return deadline[0] != DONT_WAIT and self.wait(POLLIN, deadline[0])
+
+    cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1:
         """Read straight behind what the buffer holds: for messages larger than a block."""
         cdef Py_ssize_t n
         while True:
             n = self.read_now(self.incoming.reserve(BLOCK), BLOCK)
             if n > 0:
                 self.incoming.commit(n)
-            if deadline == DONT_WAIT or not would_block(n):
+            if not would_block(n):
                 return n
-            if not self.wait(POLLIN, deadline):
+            if not self.wait_for_more(timeout_ms, deadline):
                 return -EAGAIN
 
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept:
