@@ -206,7 +206,10 @@ class Running(threading.Thread):
 
         def asleep() -> bool:
             nonlocal looks
-            looks = looks + 1 if status.read_text().rpartition(") ")[2].startswith("S") else 0
+            try:
+                looks = looks + 1 if status.read_text().rpartition(") ")[2].startswith("S") else 0
+            except OSError:
+                return True  # it has come back already, which the test will see
             return looks >= 10
 
         wait_until(asleep)
@@ -229,14 +232,21 @@ def script(text: str, *args: object) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> str:
-    """What a script printed; it must end by itself, well and without a word on stderr."""
+    """What a script has printed since the last look; it must end by itself, well and without a word on stderr."""
+    # Not communicate(): it would miss what readline() has read ahead.
+    streams = [Running(stream.read) for stream in (process.stdout, process.stderr)]
+    process.stdin.close()
     try:
-        output, errors = process.communicate(timeout=seconds)
+        process.wait(seconds)
+        late = ""
     except subprocess.TimeoutExpired:
         process.kill()
-        output, errors = process.communicate()
-        pytest.fail(f"the script has not ended within {seconds} s:\n{output}\n{errors}")
-    assert (process.returncode, errors) == (0, ""), f"{process.returncode}\n{output}\n{errors}"
+        process.wait()
+        late = f"the script has not ended within {seconds} s:\n"
+    output, errors = (stream.result() for stream in streams)
+    process.stdout.close()
+    process.stderr.close()
+    assert (late, process.returncode, errors) == ("", 0, ""), f"{late}{process.returncode}\n{output}\n{errors}"
     return output
 
 

@@ -113,11 +113,14 @@ def test_a_child_that_lives_on_keeps_nothing_open() -> None:
         PREPARE
         + """
 reading, writing = os.pipe()
+forked, started = os.pipe()
 pid = os.fork()
 if pid == 0:
     os.close(writing)
+    os.write(started, b"!")
     os.read(reading, 1)
     os._exit(0)
+os.read(forked, 1)
 net.native_tcp_close(client)
 assert net.native_tcp_recv_blocking(own, 10, 10000) is None
 net.native_tcp_stop_server(server)

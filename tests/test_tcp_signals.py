@@ -147,7 +147,7 @@ def disturb():
     while running:
         signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
         time.sleep(0.01)
-disturber = threading.Thread(target=disturb)
+disturber = threading.Thread(target=disturb, daemon=True)
 disturber.start()
 net.native_tcp_set_timeout(own, 300)
 for wait in (
@@ -166,7 +166,7 @@ def read():
     while sum(map(len, received)) < len(data):
         received.append(net.native_tcp_recv_bytes_blocking(client, 100000, 10000))
         time.sleep(0.001)
-reader = threading.Thread(target=read)
+reader = threading.Thread(target=read, daemon=True)
 reader.start()
 assert net.native_tcp_send(own, data) == len(data)
 reader.join()

@@ -144,11 +144,11 @@ def test_nobody_there_is_said_once_by_a_send(ip: str) -> None:
 @ip_of_both
 def test_the_socket_goes_on_working(ip: str) -> None:
     ours = connected(ip, free_port(ip))
-    port = local_port(ours)
     net.native_udp_send_connected(ours, "x")
     assert_refused(net.native_udp_recv, ours)
     peer, peer_port = bound(ip)
     net.native_udp_connect(ours, ip, peer_port)
+    port = local_port(ours)
     for _ in range(3):
         assert net.native_udp_send_connected(ours, "now") == 3
         received = receive(peer)

@@ -31,6 +31,8 @@ DATAGRAMS = st.lists(
     ),
     max_size=8,
 )
+ASCII = st.text(st.characters(max_codepoint=127))
+SENDINGS = st.lists(st.tuples(st.one_of(st.binary(max_size=300), ASCII), st.integers(0, 1), st.booleans()), max_size=6)
 COUNTS = ("bytes_sent", "bytes_received", "packets_sent", "packets_received", "packets_truncated", "send_errors")
 without_limits = settings(deadline=None, database=None, max_examples=150)
 
@@ -43,12 +45,18 @@ class Half:
         sock = importlib.import_module(f"dryad_net.{package}.sock")
         made = plain()
         self.address = made.getsockname()
-        self.socket = datagram.Datagram(sock.adopt(made))
+        self.looked_up = 0
+
+        def find_destination(_socket: Any, host: str, port: int) -> Any:
+            self.looked_up += 1
+            return datagram.Destination(socket.AF_INET, host, port)
+
+        own_kind = type("Own", (datagram.Datagram,), {"find_destination": find_destination})
+        self.socket = own_kind(sock.adopt(made))
         self.make_destination = datagram.Destination
 
-    def call(self, how: str, size: int) -> Any:
-        argument = size if how == "recv_from" else 0
-        return getattr(self.socket, how)(argument)
+    def receive(self, how: str, size: int) -> Any:
+        return self.socket.recv_from(size) if how == "recv_from" else getattr(self.socket, how)()
 
     def counts(self) -> dict[str, int]:
         return {name: getattr(self.socket, name) for name in COUNTS}
@@ -84,14 +92,14 @@ def test_receiving() -> None:
                 for half in both:
                     senders[sender].sendto(data, half.address)
             for data, size, how, sender in datagrams:
-                compiled, pure = (half.call(how, size) for half in both)
+                compiled, pure = (half.receive(how, size) for half in both)
                 assert compiled == pure
                 cut = data[:size] if how == "recv_from" else data
                 expected = cut if how == "recv_bytes" else cut.decode("utf-8", "surrogateescape")
                 ip, port = senders[sender].getsockname()
                 assert compiled == {"data": expected, "ip": ip, "port": port}
                 assert list(compiled) == list(pure)
-            assert [half.call("recv", 0) for half in both] == [None, None]
+            assert [half.socket.recv() for half in both] == [None, None]
             assert both[0].counts() == both[1].counts()
 
         check()
@@ -101,21 +109,17 @@ def test_sending() -> None:
     with halves() as both, peers(2) as receivers:
 
         @without_limits
-        @given(st.lists(st.tuples(st.one_of(st.binary(max_size=300), st.text(alphabet=st.characters(max_codepoint=127))),
-                                  st.integers(0, 1), st.booleans()), max_size=6))  # fmt: skip
+        @given(SENDINGS)
         def check(datagrams: list[tuple[bytes | str, int, bool]]) -> None:
             for data, receiver, remembered in datagrams:
                 raw = data.encode() if isinstance(data, str) else data
                 ip, port = receivers[receiver].getsockname()
                 for half in both:
-                    destination = half.make_destination(socket.AF_INET, ip, port)
                     if remembered:
-                        half.socket.remember(ip, port, destination)
-                        assert half.socket.send_remembered(data, ip, port + 1) is None
-                        assert half.socket.send_remembered(data, ip, port) == len(raw)
-                    else:
-                        assert half.socket.send_via(data, destination) == len(raw)
+                        half.socket.remember(ip, port, half.make_destination(socket.AF_INET, ip, port))
+                    assert half.socket.send_to(data, ip, port) == len(raw)
                     assert receivers[receiver].recvfrom(1000) == (raw, half.address)
             assert both[0].counts() == both[1].counts()
+            assert both[0].looked_up == both[1].looked_up
 
         check()

@@ -3,59 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from udp_support import Namespace, Script, namespaces
-
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "discovery.py"
-
-# Every script gets its arguments as `args`, and what it prints is what the test looks at.
-COMMON = """
-import errno, sys
-import dryad_net as net
-args = sys.argv[1:]
-def say(*words):
-    print(*words, flush=True)
-def wait_for_word():
-    assert sys.stdin.readline()
-def refused(function, *rest):
-    try:
-        function(*rest)
-    except net.DryadNetError as error:
-        return f"{error.code} {errno.errorcode.get(error.errno)}"
-    return "no error"
-"""
-
-# Binds to port 5000 with whoever else does, joins its arguments, and says what arrives; on the word
-# of a datagram it leaves a group or joins one.
-MEMBER = """
-ours = net.native_udp_socket()
-net.native_udp_set_reuseaddr(ours, True)
-net.native_udp_bind(ours, 5000)
-for group in args:
-    net.native_udp_join_multicast(ours, group)
-say("ready")
-while True:
-    received = net.native_udp_recv_blocking(ours, 20000)
-    command, _, group = received["data"].partition(" ")
-    if command == "leave":
-        net.native_udp_leave_multicast(ours, group)
-    elif command == "join":
-        net.native_udp_join_multicast(ours, group)
-    say(received["data"], received["ip"])
-"""
-
-# Carries out calls that it is told, line by line, and says what they return.
-CALLER = """
-ours = net.native_udp_socket()
-for line in sys.stdin:
-    name, *rest = eval(line)
-    try:
-        say(getattr(net, "native_udp_" + name)(ours, *rest))
-    except net.DryadNetError as error:
-        say(error.code, errno.errorcode.get(error.errno))
-"""
+from udp_support import EXAMPLE, GROUPS, Caller, Namespace, member, namespaces, run
 
 # As a member, but a plain socket, which says how many routers the datagram might still pass.
 PLAIN_MEMBER = """
@@ -71,14 +21,13 @@ else:
     raw.bind(("0.0.0.0", 5000))
     raw.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
                    socket.inet_aton(args[0]) + socket.inet_aton("10.9.8.2"))
-    raw.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTTL, 1)
+    raw.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL of Linux, which the module does not name
 say("ready")
 while True:
     data, extra, _flags, _sender = raw.recvmsg(100, 100)
     say(data.decode(), int.from_bytes(extra[0][2], sys.byteorder))
 """
 
-GROUPS = ["239.1.2.3", "ff02::1:5000"]
 both_families = pytest.mark.parametrize("group", GROUPS)
 
 
@@ -98,43 +47,6 @@ def machines(cable: list[Namespace]) -> Iterator[list[Namespace]]:
         machine.end_scripts()
 
 
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Namespace]:
-    """A machine with a loopback interface and no network."""
-    with namespaces("alone") as made:
-        yield made[0]
-
-
-@pytest.fixture
-def alone(bare: Namespace) -> Iterator[Namespace]:
-    """That machine, whose scripts end with the test."""
-    yield bare
-    bare.end_scripts()
-
-
-def run(machine: Namespace, text: str, *args: str) -> Script:
-    return machine.start("-c", COMMON + text, *args)
-
-
-def member(machine: Namespace, *groups: str, text: str = MEMBER) -> Script:
-    """Start a member of these groups; it has joined when this returns."""
-    script = run(machine, text, *groups)
-    line = script.line()
-    assert line == "ready", line or script.process.communicate()[1]
-    return script
-
-
-class Caller:
-    """A UDP socket on one of the machines: caller("send", data, host, port) gives what the call prints."""
-
-    def __init__(self, machine: Namespace) -> None:
-        self.script = run(machine, CALLER)
-
-    def __call__(self, name: str, *args: object) -> str:
-        self.script.tell(repr((name, *args)))
-        return self.script.line()
-
-
 # ---- multicast
 
 
@@ -146,8 +58,8 @@ def test_multicast_reaches_the_members(machines: list[Namespace], group: str) ->
     call = Caller(left)
     assert call("multicast_send", "hello", group, 5000) == "5"
     heard = [each.line().split() for each in members]
-    assert all(data == "hello" for data, _ip in heard)
-    assert all((ip == "10.9.8.1") if "." in group else (":" in ip) for _data, ip in heard)
+    assert all(data == "hello" for data, _sender in heard)
+    assert all((sender == "10.9.8.1") if "." in group else (":" in sender) for _data, sender in heard)
     # A member of nothing gets nothing, though the machine's other sockets are members. Of several sockets
     # on a port the system gives to one what is sent to it alone: the last of them (the outsider).
     assert call("send", "direct", "10.9.8.2", 5000) == "6"
@@ -231,13 +143,13 @@ def test_an_interface_can_be_named_and_answered(machines: list[Namespace]) -> No
     listening = member(right, "ff02::77%eth0")
     call = Caller(left)
     assert call("multicast_send", "who", "ff02::77%eth0", 5000) == "3"
-    data, ip = listening.line().split()
+    data, sender = listening.line().split()
     assert data == "who"
-    assert ip.startswith("fe80::")
-    assert ip.endswith("%eth0")
+    assert sender.startswith("fe80::")
+    assert sender.endswith("%eth0")
     port = eval(call("get_local_addr"))["port"]
     answering = Caller(right)
-    assert answering("send", "me", ip, port) == "2"
+    assert answering("send", "me", sender, port) == "2"
     assert eval(call("recv_blocking", 20000))["data"] == "me"
 
 
@@ -336,82 +248,7 @@ def test_no_room_to_send(machines: list[Namespace]) -> None:
     assert lines[2].endswith("closed")
 
 
-# ---- without a network
-
-
-@both_families
-def test_multicast_over_loopback_alone(alone: Namespace, group: str) -> None:
-    members = [member(alone, group) for _ in range(2)]
-    call = Caller(alone)
-    for text in ("one", "two"):
-        assert call("multicast_send", text, group, 5000) == "3"
-        for each in members:
-            assert each.line().split()[0] == text
-    assert call("send", f"leave {group}", "127.0.0.1", 5000).isdigit()
-
-
-@both_families
-def test_leaving_over_loopback_alone(alone: Namespace, group: str) -> None:
-    listening, call = Caller(alone), Caller(alone)
-    listening("bind", 5000)
-    for _ in range(2):
-        assert listening("join_multicast", group) == "None"
-        call("multicast_send", "heard", group, 5000)
-        assert eval(listening("recv_blocking", 20000))["data"] == "heard"
-        assert listening("leave_multicast", group) == "None"
-        call("multicast_send", "unheard", group, 5000)
-        call("send", "direct", "127.0.0.1", 5000)
-        assert eval(listening("recv_blocking", 20000))["data"] == "direct"
-
-
-def test_what_cannot_be_reached(alone: Namespace) -> None:
-    call = Caller(alone)
-    assert call("send", "x", "192.0.2.1", 5000) == "E5006 ENETUNREACH"
-    assert call("send", "x", "2001:db8::1", 5000) in ("E5006 ENETUNREACH", "E5006 EADDRNOTAVAIL")
-    assert call("connect", "192.0.2.1", 5000) == "E5006 ENETUNREACH"
-    assert call("broadcast", "x", 5000) == "E5006 ENETUNREACH"
-    assert call("send", "x", "127.0.0.1", 5000) == "1"
-    assert eval(call("get_stats"))["send_errors"] == 3
-
-
-def test_a_machine_without_ipv6() -> None:
-    with namespaces("old") as (old,):
-        script = run(
-            old,
-            """
-with open("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w") as switch:
-    switch.write("1")
-ours = net.native_udp_socket()
-net.native_udp_bind(ours, 5000)
-other = net.native_udp_socket()
-for host in ("127.0.0.1", "localhost"):
-    net.native_udp_send(other, host, host, 5000)
-    received = net.native_udp_recv_blocking(ours, 20000)
-    say(received["data"], received["ip"])
-say(refused(net.native_udp_send, other, "x", "::1", 5000).split()[0])
-""",
-        )
-        lines = [script.line() for _ in range(3)]
-        assert lines == ["127.0.0.1 127.0.0.1", "localhost 127.0.0.1", "E5006"], script.process.communicate()[1]
-
-
 # ---- the example
-
-
-def test_the_discovery_example(alone: Namespace) -> None:
-    services = []
-    for name in ("alpha", "beta"):
-        services.append(alone.start(str(EXAMPLE), "serve", name))
-        line = services[-1].line()
-        assert line.startswith(f"{name} can be found"), line or services[-1].process.communicate()[1]
-    found = alone.start(str(EXAMPLE), "find")
-    assert [found.line() for _ in range(3)] == ["alpha at 127.0.0.1", "beta at 127.0.0.1", ""]
-    assert (found.process.wait(20), found.process.communicate()[1]) == (0, "")
-    # Who was there first has heard the second announce itself; a service hears itself too.
-    heard = {services[0].line() for _ in range(2)}
-    assert heard == {"heard of alpha at 127.0.0.1", "heard of beta at 127.0.0.1"}
-    other = alone.start(str(EXAMPLE), "find", "239.255.70.70", "47071")
-    assert (other.line(), other.process.wait(20)) == ("", 0)
 
 
 def test_the_discovery_example_between_machines(machines: list[Namespace]) -> None:

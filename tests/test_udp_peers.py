@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from support import HAS_IPV6, SOON, finish
-from udp_support import SOON_MS, bound, ended, free_port, receive, wait_port_taken
+from support import HAS_IPV6, SOON, finish, wait_until
+from udp_support import SOON_MS, bound, ended, free_port, is_served, receive
 
 import dryad_net as net
 
@@ -26,6 +27,29 @@ def start(*command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@contextlib.contextmanager
+def serving(command: Callable[[int], list[str]], ip: str, *protocols: str) -> Iterator[int]:
+    """A program that serves a free port, which is what the block gets; another port if somebody else was quicker."""
+    problem = ""
+    for _ in range(5):
+        port = free_port(ip)
+        process = start(*command(port))
+
+        def has_begun(port: int = port, process: subprocess.Popen[str] = process) -> bool:
+            return process.poll() is not None or all(is_served(port, protocol) for protocol in protocols)
+
+        try:
+            wait_until(has_begun)
+            if process.poll() is None:
+                yield port
+                return
+            assert process.stderr is not None
+            problem = process.stderr.read()
+        finally:
+            ended(process)
+    pytest.fail(f"could not be started: {problem}")
+
+
 # ---- DNS
 
 
@@ -35,17 +59,16 @@ def name_server() -> Iterator[int]:
     program = shutil.which("dnsmasq") or shutil.which("dnsmasq", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("dnsmasq is not installed")
-    port = free_port()
-    process = start(
-        *[program, "--no-daemon", "--conf-file=/dev/null", "--pid-file=", f"--user={getpass.getuser()}"],
-        *["--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1", f"--port={port}"],
-        *["--address=/example.test/192.0.2.7", "--address=/example.test/2001:db8::7"],
-    )
-    try:
-        wait_port_taken(port)
+
+    def command(port: int) -> list[str]:
+        return [
+            *[program, "--no-daemon", "--conf-file=/dev/null", "--pid-file=", f"--user={getpass.getuser()}"],
+            *["--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1", f"--port={port}"],
+            *["--address=/example.test/192.0.2.7", "--address=/example.test/2001:db8::7"],
+        ]
+
+    with serving(command, "127.0.0.1", "udp", "tcp") as port:
         yield port
-    finally:
-        ended(process)
 
 
 def question(name: str, kind: int, number: int) -> list[int]:
@@ -110,18 +133,17 @@ def test_dns_in_bytes_over_a_connected_socket(name_server: int) -> None:
 @needs_socat
 @families
 def test_socat_echoes(family: str, ip: str) -> None:
-    port = free_port(ip)
     shown = f"[{ip}]" if family == "6" else ip
-    process = start("socat", "-b", "65536", f"UDP{family}-LISTEN:{port},bind={shown}", "PIPE")
-    try:
-        wait_port_taken(port)
+
+    def command(port: int) -> list[str]:
+        return ["socat", "-b", "65536", f"UDP{family}-LISTEN:{port},bind={shown}", "PIPE"]
+
+    with serving(command, ip, f"udp{family.replace('4', '')}") as port:
         ours = net.native_udp_socket()
         for data in (b"hello", bytes(range(256)), "Olá €".encode(), b"x" * 4000):
             assert net.native_udp_send(ours, data, ip, port) == len(data)
             received = receive(ours)
             assert received == {"data": data.decode("utf-8", "surrogateescape"), "ip": ip, "port": port}
-    finally:
-        ended(process)
 
 
 @linux
@@ -134,7 +156,6 @@ def test_socat_sends(family: str, ip: str) -> None:
     assert process.stdin is not None
     process.stdin.write("from socat é")
     process.stdin.close()
-    process.stdin = None
     received = receive(ours)
     assert (received["data"], received["ip"]) == ("from socat é", ip)
     assert finish(process, SOON) == ""

@@ -19,6 +19,8 @@ import dryad_net as net
 
 SOON_MS = int(SOON * 1000)
 LOOPBACKS = ["127.0.0.1", "::1"]
+GROUPS = ["239.1.2.3", "ff02::1:5000"]
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "discovery.py"
 
 
 def local_port(identifier: int) -> int:
@@ -57,14 +59,11 @@ def free_port(ip: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_port_taken(port: int) -> None:
-    """Return when somebody has a UDP socket on the port (as Linux lists them; see proc(5))."""
-
-    def taken() -> bool:
-        lines = [line for name in ("udp", "udp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
-        return any(line.split()[1].endswith(f":{port:04X}") for line in lines)
-
-    wait_until(taken, what=f"nobody on port {port}")
+def is_served(port: int, protocol: str) -> bool:
+    """Does somebody serve a port ("udp", "udp6", "tcp", "tcp6")? As Linux lists the sockets, in proc(5)."""
+    listening = "0A" if protocol.startswith("tcp") else "07"
+    lines = [line.split() for line in Path("/proc/net", protocol).read_text().splitlines()[1:]]
+    return any(words[1].endswith(f":{port:04X}") and words[3] == listening for words in lines)
 
 
 def ended(process: subprocess.Popen[Any]) -> None:
@@ -182,3 +181,77 @@ def namespaces(*names: str) -> Iterator[list[Namespace]]:
     finally:
         for namespace in made:
             namespace.delete()
+
+
+# ---- scripts on the machines that namespaces are
+
+# Every script gets its arguments as `args`, and what it prints is what the test looks at.
+COMMON = """
+import errno, sys
+import dryad_net as net
+args = sys.argv[1:]
+def say(*words):
+    print(*words, flush=True)
+def wait_for_word():
+    assert sys.stdin.readline()
+def refused(function, *rest):
+    try:
+        function(*rest)
+    except net.DryadNetError as error:
+        return f"{error.code} {errno.errorcode.get(error.errno)}"
+    return "no error"
+"""
+
+# Binds to port 5000 with whoever else does, joins its arguments, and says what arrives; on the word
+# of a datagram it leaves a group or joins one.
+MEMBER = """
+ours = net.native_udp_socket()
+net.native_udp_set_reuseaddr(ours, True)
+net.native_udp_bind(ours, 5000)
+for group in args:
+    net.native_udp_join_multicast(ours, group)
+say("ready")
+while True:
+    received = net.native_udp_recv_blocking(ours, 20000)
+    command, _, group = received["data"].partition(" ")
+    if command == "leave":
+        net.native_udp_leave_multicast(ours, group)
+    elif command == "join":
+        net.native_udp_join_multicast(ours, group)
+    say(received["data"], received["ip"])
+"""
+
+# Carries out calls that it is told, line by line, and says what they return.
+CALLER = """
+ours = net.native_udp_socket()
+for line in sys.stdin:
+    name, *rest = eval(line)
+    try:
+        say(getattr(net, "native_udp_" + name)(ours, *rest))
+    except net.DryadNetError as error:
+        say(error.code, errno.errorcode.get(error.errno))
+"""
+
+
+def run(machine: Namespace, text: str, *args: str) -> Script:
+    """Start a script on a machine."""
+    return machine.start("-c", COMMON + text, *args)
+
+
+def member(machine: Namespace, *groups: str, text: str = MEMBER) -> Script:
+    """Start a member of these groups; it has joined when this returns."""
+    script = run(machine, text, *groups)
+    line = script.line()
+    assert line == "ready", line or script.process.communicate()[1]
+    return script
+
+
+class Caller:
+    """A UDP socket on one of the machines: caller("send", data, host, port) gives what the call prints."""
+
+    def __init__(self, machine: Namespace) -> None:
+        self.script = run(machine, CALLER)
+
+    def __call__(self, name: str, *args: object) -> str:
+        self.script.tell(repr((name, *args)))
+        return self.script.line()
