@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import socket
 import threading
 import time
 from typing import NamedTuple
 
-from .errors import ArgumentError, NetworkTimeoutError, from_os_error, show
+from .errors import ArgumentError, NetworkTimeoutError, from_errno, from_os_error, show
 
 
 class Resolved(NamedTuple):
@@ -43,27 +45,66 @@ def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> l
         pass  # not a numeric address: a name
     except UnicodeError:
         raise _no_host(host) from None
-    # getaddrinfo(3) can be neither limited nor interrupted: it runs in a thread that is not waited for.
-    outcome: list[list[Resolved] | OSError | UnicodeError] = []
-    done = threading.Event()
-
-    def look_up() -> None:
-        try:
-            outcome.append(_look_up(host, port, kind, 0))
-        except (OSError, UnicodeError) as error:
-            outcome.append(error)
-        finally:
-            done.set()
-
-    threading.Thread(target=look_up, name="dryad_net resolver", daemon=True).start()
-    if not done.wait(max(deadline - time.monotonic(), 0)):
+    outcome = _name_lookup(host, port, kind).wait(deadline)
+    if outcome is None:
         raise NetworkTimeoutError("the name was not resolved in time").about(subject)
-    result = outcome[0]
-    if isinstance(result, UnicodeError):
+    if isinstance(outcome, UnicodeError):
         raise _no_host(host)
-    if isinstance(result, OSError):
-        raise from_os_error(result).about(subject) from result
-    return result
+    if isinstance(outcome, OSError):
+        raise from_os_error(outcome).about(subject) from outcome
+    return outcome
+
+
+class _Lookup:
+    """A name being looked up in a thread of its own: getaddrinfo(3) can be neither limited nor interrupted.
+
+    Whoever gives up leaves it running for the next one who asks, so that a name can be resolved
+    without ever waiting, and asking often does not pile up threads.
+    """
+
+    def __init__(self, host: str, port: int, kind: socket.SocketKind) -> None:
+        self._key = (host, port, kind)
+        self._outcome: list[Resolved] | OSError | UnicodeError | None = None
+        self._done = threading.Event()
+        self.kept_until = float("inf")
+        try:
+            threading.Thread(target=self._run, name="dryad_net resolver", daemon=True).start()
+        except RuntimeError as error:  # no more threads, or the interpreter is on its way out
+            raise from_errno(errno.EAGAIN) from error
+
+    def _run(self) -> None:
+        host, port, kind = self._key
+        try:
+            self._outcome = _look_up(host, port, kind, 0)
+        except (OSError, UnicodeError) as error:
+            self._outcome = error
+        finally:
+            self.kept_until = time.monotonic() + _KEPT_SECONDS
+            self._done.set()
+
+    def wait(self, deadline: float) -> list[Resolved] | OSError | UnicodeError | None:
+        """What came of it; None if that is not known in time."""
+        if not self._done.wait(min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)):
+            return None
+        _lookups.pop(self._key, None)
+        return self._outcome
+
+
+# How long an answer that nobody waited for is kept for whoever asks next.
+_KEPT_SECONDS = 30.0
+_lookups: dict[tuple[str, int, socket.SocketKind], _Lookup] = {}
+
+
+def _name_lookup(host: str, port: int, kind: socket.SocketKind) -> _Lookup:
+    """The look-up of this name that is under way, or a new one."""
+    now = time.monotonic()
+    for key, lookup in list(_lookups.items()):
+        if lookup.kept_until < now:
+            _lookups.pop(key, None)
+    running = _lookups.get((host, port, kind))
+    if running is None:
+        running = _lookups[host, port, kind] = _Lookup(host, port, kind)
+    return running
 
 
 def _no_host(host: str) -> ArgumentError:
@@ -87,3 +128,8 @@ def _plain(address: Resolved) -> Resolved:
         if mapped is not None:
             return Resolved(socket.AF_INET, (str(mapped), address.sockaddr[1]))
     return address
+
+
+# In the child of a fork no thread is left to finish a look-up.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lookups.clear)

@@ -71,7 +71,7 @@ class DatagramSocket(datagram.Datagram):
     def _resolve(self, host: str, port: int) -> list[Resolved]:
         """All addresses of a host that this socket can reach."""
         seconds = float("inf") if self.timeout_ms < 0 else self.timeout_ms / 1000
-        found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + min(seconds, NAME_SECONDS))
+        found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + seconds)
         wanted = self._bound_family or (socket.AF_INET if self.family == socket.AF_INET else None)
         usable = [address for address in found if wanted in (None, address.family)]
         if not usable:
@@ -140,13 +140,18 @@ class DatagramSocket(datagram.Datagram):
             if error.errno not in _NO_ROUTE or not loopback:
                 raise
             self._send_multicast_over(loopback)
-            return self.send_to(data, group, port)
+            try:
+                return self.send_to(data, group, port)
+            finally:
+                self._send_multicast_over(0)  # a network that comes up later is used
 
     def _send_multicast_over(self, interface: int) -> None:
+        """Choose the interface, 0 for the one that the system's routes say."""
         # With an address: a machine without a network has none that the system would choose (ip(7)).
-        request = struct.pack("=4s4si", b"", socket.inet_aton("127.0.0.1"), interface)
+        address = socket.inet_aton("127.0.0.1" if interface else "0.0.0.0")
+        request = struct.pack("=4s4si", b"", address, interface)
         if not sys.platform.startswith("linux"):
-            request = request[4:8]
+            request = address
         self.set_option(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
         if self.family == socket.AF_INET6:
             self.set_option(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)

@@ -114,9 +114,7 @@ def test_dns_in_bytes_over_a_connected_socket(name_server: int) -> None:
     net.native_udp_connect(ours, "127.0.0.1", name_server)
     asked = question("www.example.test", 1, 0xFFFE)
     net.native_udp_send_connected(ours, asked)
-    received = None
-    while received is None:
-        received = net.native_udp_recv_bytes(ours)
+    received = wait_until(lambda: net.native_udp_recv_bytes(ours))
     assert answer_of(received["data"], asked, 1) == [bytes([192, 0, 2, 7])]
     # A name that the server may ask nobody about: refused (RCODE 5).
     asked = question("other.invalid", 1, 0x1234)
