@@ -192,6 +192,16 @@ cdef class Buffer:
             return limit if final else 0
         return length
 
+    cdef size_t room(self, size_t size) noexcept:
+        cdef size_t held = self.end - self.start
+        cdef unsigned char first
+        cdef size_t length
+        if size > held:
+            return size - held
+        first = <unsigned char> self.data[self.start]
+        length = 4 if first >= 0xF0 else 3 if first >= 0xE0 else 2
+        return length - held if length > held else 1
+
     cdef object pop_text_until(self, bytes delimiter):
         cdef size_t held = self.end - self.start
         cdef Py_ssize_t size
@@ -239,6 +249,11 @@ cdef class Buffer:
         result = self.pop_text(size, final)
         self.settle()
         return result
+
+    def room_for_text(self, size_t size):
+        """How much to read so that take_text(size) has something and nothing is left over, if all comes:
+        up to size bytes, or what the first character, which has begun, still lacks."""
+        return self.room(size)
 
     def take_text_until(self, bytes delimiter not None):
         """Take everything up to and including the first delimiter as text, or None.

@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport INT64_MAX, int64_t
 
 from .posix cimport (
-    EAGAIN, ECONNABORTED, EINTR, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR, dryad_accept,
+    EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR, dryad_accept,
     dryad_address_text, dryad_close, dryad_get_option, dryad_getpeername, dryad_getsockname, dryad_listen, dryad_now,
     dryad_poll, dryad_prepare, dryad_set_blocking, dryad_set_linger, dryad_set_option,
     dryad_unacknowledged, dryad_wake, dryad_wake_close, dryad_wake_open, pollfd, shutdown, sockaddr_storage, socklen_t,
@@ -275,6 +275,12 @@ cdef class Listener(Socket):
         if failed:
             raise os_error(failed)
 
+    cdef bint is_readable(self) noexcept:
+        cdef pollfd fds[1]
+        fds[0].fd = self.fd
+        fds[0].events = POLLIN
+        return dryad_poll(fds, 1, 0) > 0
+
     def set_backlog(self, int backlog):
         """Let so many connections wait to be accepted (listen(2))."""
         cdef int failed = dryad_listen(self.fd, backlog)
@@ -297,6 +303,8 @@ cdef class Listener(Socket):
             accepted = dryad_accept(self.fd, &address, &length)
             if accepted >= 0:
                 return make(owner_of(accepted), address_tuple(&address))
+            if (accepted == -EMFILE or accepted == -ENFILE) and not self.is_readable():
+                accepted = -EAGAIN  # accept(2) says so before it looks whether anybody is there
             if would_block(accepted):
                 if timeout_ms == 0:
                     return None

@@ -44,7 +44,6 @@ cdef enum:
     LEAST_SLICE_MS = 10
     LONG_WAIT_MS = 100
     NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
-    LONGEST_CHARACTER = 4
     DRAIN_READS = 16  # blocks of late input thrown away in one step of a close
 
 cdef size_t UNTIL_LIMIT = 64 * 1024 * 1024
@@ -156,7 +155,7 @@ cdef class Stream(Socket):
             if result is not None:
                 return result
         while True:
-            state = self.fill(max(size, <size_t> LONGEST_CHARACTER) if as_text else size, timeout_ms, &deadline)
+            state = self.fill(self.incoming.room(size) if as_text else size, timeout_ms, &deadline)
             if state == NOTHING:
                 return None
             result = self.pop(size, as_text)
@@ -164,8 +163,6 @@ cdef class Stream(Socket):
                 return result
             if state == END:
                 self.raise_trouble()
-                return None
-            if timeout_ms == 0:
                 return None
 
     cdef object pop(self, size_t size, bint as_text):

@@ -117,3 +117,21 @@ while part := raw.recv(65536):
 assert len(received) == sent
 """
     )
+
+
+def test_accept_is_null_without_descriptors_where_nobody_waits() -> None:
+    """accept(2) says that there are none before it looks whether anybody is there."""
+    run_script(
+        PREPARE
+        + """
+held = use_up()
+assert net.native_tcp_accept(server) is None
+assert net.native_tcp_accept_blocking(server, 100) is None
+os.close(held[0])
+with socket.socket() as late:
+    late.connect(("127.0.0.1", port))
+    assert "native_tcp_accept_blocking" in failure(net.native_tcp_accept_blocking, server, 10000)
+    os.close(held[1])
+    assert net.native_tcp_accept_blocking(server, 10000) is not None
+"""
+    )

@@ -62,6 +62,14 @@ def test_what_size_left_over_stays_for_the_next_call(link: Link) -> None:
     assert receive(link.id, 7) == b"defghij"
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_calls_of_one_size_get_pieces_of_that_size(link: Link, size: int) -> None:
+    """Nothing is read beyond what was asked for, so no call is left with the odd rest of another."""
+    link.raw.sendall(b"abcdef" * 10)
+    first = net.native_tcp_recv_blocking(link.id, size, SOON_MS)
+    assert [first, net.native_tcp_recv(link.id, size)] == ["abcdef"[:size], ("abcdef" * 2)[size : 2 * size]]
+
+
 def test_text_and_bytes_by_turns_lose_nothing(link: Link) -> None:
     random.seed(3)
     sent = bytes(random.choices(b"ab\n\xc3\xa9\xf0\x9f\x98\x80", k=20000))

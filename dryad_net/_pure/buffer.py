@@ -65,6 +65,16 @@ class Buffer:
             return limit if final else 0
         return len(text[0].encode("utf-8", "surrogateescape"))
 
+    def room_for_text(self, size: int) -> int:
+        """How much to read so that take_text(size) has something and nothing is left over, if all comes:
+        up to size bytes, or what the first character, which has begun, still lacks."""
+        held = len(self)
+        if size > held:
+            return size - held
+        first = self._data[self._start]
+        length = 4 if first >= 0xF0 else 3 if first >= 0xE0 else 2
+        return max(length - held, 1)
+
     def take_text_until(self, delimiter: bytes) -> str | None:
         """Take everything up to and including the first delimiter as text, or None.
 

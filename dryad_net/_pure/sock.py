@@ -245,10 +245,15 @@ class Listener(Socket):
                     return None
             except ConnectionAbortedError:
                 continue
-            except OSError:
+            except OSError as error:
                 if self._closed:
                     return None
-                raise
+                # accept(2) says so before it looks whether anybody is there.
+                no_descriptors = error.errno in (errno.EMFILE, errno.ENFILE)
+                if not no_descriptors or wait_ready({self._socket.fileno(): READABLE}, 0):
+                    raise
+                if not self._wait(READABLE, deadline):
+                    return None
             else:
                 return make(Socket(accepted), address_tuple(sockaddr))
         return None

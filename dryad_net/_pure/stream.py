@@ -16,7 +16,6 @@ from .sock import READABLE, WRITABLE, Socket, deadline_after
 
 BLOCK = 262144  # one read
 UNTIL_LIMIT = 64 * 1024 * 1024
-LONGEST_CHARACTER = 4
 DRAIN_READS = 16  # blocks of late input thrown away in one step of a close
 
 
@@ -78,17 +77,12 @@ class Stream(Socket):
 
     def _receive_text(self, size: int, timeout_ms: int) -> str | None:
         deadline = deadline_after(timeout_ms)
-        reads = 0
         while True:
             with self._lock:
                 found = self._incoming.take_text(size, self._ended)
                 if found is not None:
                     return found
-                if timeout_ms == 0 and reads == 1:
-                    return None
-                filled = self._fill(max(size, LONGEST_CHARACTER))
-                reads += 1
-                if filled:
+                if self._fill(self._incoming.room_for_text(size)):
                     continue
                 if self._ended:
                     found = self._incoming.take_text(size, True)
