@@ -11,7 +11,7 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING
 
-MODULES = ("buffer", "scan", "sock", "poll", "stream", "datagram", "call")
+MODULES = ("buffer", "scan", "sock", "poll", "receiver", "stream", "datagram", "call")
 
 
 def _choose() -> tuple[str, str]:
@@ -31,10 +31,10 @@ def _choose() -> tuple[str, str]:
 
 backend, reason = _choose()
 
-__all__ = ["MODULES", "backend", "buffer", "call", "datagram", "poll", "reason", "scan", "sock", "stream"]
+__all__ = ["MODULES", "backend", "buffer", "call", "datagram", "poll", "reason", "receiver", "scan", "sock", "stream"]
 
 if TYPE_CHECKING:
-    from ._pure import buffer, call, datagram, poll, scan, sock, stream
+    from ._pure import buffer, call, datagram, poll, receiver, scan, sock, stream
 else:
     for _name in MODULES:
         globals()[_name] = importlib.import_module(f"{__package__}._{backend}.{_name}")

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "dryad_net"
 ORDER = [
     *["version", "errors", "table", "addresses", "options", "checks", "connect"],
     *["_pure.scan", "_pure.buffer", "_pure.mask", "_pure.frame", "_pure.sock", "_pure.poll"],
-    *["_pure.stream", "_pure.datagram", "_pure.websocket", "_pure.call", "_backend"],
+    *["_pure.receiver", "_pure.stream", "_pure.datagram", "_pure.websocket", "_pure.call", "_backend"],
     *["service", "stream", "datagram", "listener", "handshake", "websocket", "registry", "native"],
     *["__init__", "command", "__main__"],
 ]

@@ -52,12 +52,17 @@ def compiled_interface(name: str) -> dict[str, list[str]]:
 def with_inherited(interface: dict[str, list[str]], text: str) -> dict[str, list[str]]:
     """A compiled interface completed by the methods of base classes, of this module or another."""
     everywhere = {each: names for name in NAMES for each, names in compiled_interface(name).items()}
+    sources = [(ROOT / "src_pyx" / f"{name}.pyx").read_text() for name in NAMES]
+    bases = {match[1]: match[2] for source in sources for match in _CLASS.finditer(source)}
     complete = dict(interface)
     for match in _CLASS.finditer(text):
-        for each, names in everywhere.items():
-            owner, _, method = each.partition(".")
-            if method and owner == match[2]:
-                complete.setdefault(f"{match[1]}.{method}", names)
+        base = match[2]
+        while base is not None:
+            for each, names in everywhere.items():
+                owner, _, method = each.partition(".")
+                if method and owner == base:
+                    complete.setdefault(f"{match[1]}.{method}", names)
+            base = bases.get(base)
     return complete
 
 

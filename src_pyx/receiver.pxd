@@ -1,0 +1,30 @@
+from libc.stdint cimport int64_t
+
+from .buffer cimport Buffer
+from .sock cimport Socket, Turn
+
+cdef class Receiver(Socket):
+    cdef Buffer incoming
+    cdef Turn reading
+    cdef bint ended
+    cdef bint broken
+    cdef object trouble
+    cdef bint has_recv_slice
+    cdef readonly int64_t timeout_ms
+    cdef str delimiter_text
+    cdef bytes delimiter
+
+    cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
+    cdef object pop(self, size_t size, bint as_text)
+    cdef bytes delimiter_bytes(self, str delimiter)
+    cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept
+    cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef bint wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
+    cdef int fail(self, Py_ssize_t failed) except -1
+    cdef int raise_trouble(self) except -1
+    cdef int drain(self) except -1

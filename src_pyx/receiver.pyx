@@ -1,0 +1,337 @@
+"""The bytes a connection receives: waiting for them, taking them, and why no more come.
+
+One system call a receive. The descriptor stays in blocking mode: calls that must not wait pass
+MSG_DONTWAIT; a call that waits lets recv(2) itself wait for the first RECV_SLICE_MS (SO_RCVTIMEO,
+set once), which saves a poll(2) in every round trip, and only then, when a context switch more does
+not matter, polls together with a descriptor that begin_close() can wake.
+
+Reads that give up the GIL take the `reading` turn, so that two threads cannot put their bytes into
+the buffer in the wrong order.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from .buffer cimport BLOCK, Buffer, acquire_block, release_block
+from .posix cimport (
+    EAGAIN, EINTR, MSG_DONTWAIT, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv, dryad_set_recv_timeout,
+)
+from .sock cimport Socket, Turn, deadline_after, would_block
+
+from ..errors import NetworkError, from_errno
+
+cdef enum:
+    NOTHING = 0  # what fill() says: nothing came (in time)
+    FILLED = 1
+    END = 2
+    LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
+    RECV_SLICE_MS = 20
+    # SO_RCVTIMEO counts in ticks of up to 10 ms and may end that much early. A wait that is long
+    # beside it reads no clock before the first slice is over, and takes it for this much.
+    LEAST_SLICE_MS = 10
+    LONG_WAIT_MS = 100
+    DRAIN_READS = 16  # blocks thrown away in one step
+
+cdef size_t UNTIL_LIMIT = 64 * 1024 * 1024
+cdef int64_t DONT_WAIT = 0
+cdef int64_t NOT_YET = -1  # the deadline of a call that has not waited yet
+cdef int64_t SLICE_TAKEN = -2  # ... that got something in its first slice, and wants more
+
+
+cdef class Receiver(Socket):
+    """The receiving half of a connection, and what is known of its end.
+
+    Owns the descriptor and the bytes received and not yet read.
+    """
+
+    def __cinit__(self, handle, *args, **kwargs):
+        self.incoming = Buffer()
+        self.reading = Turn()
+        self.timeout_ms = 30000
+
+    def set_timeout(self, int64_t timeout_ms):
+        """Bound the calls that wait and have no timeout argument to so many milliseconds; -1: no limit."""
+        self.timeout_ms = timeout_ms
+
+    def recv(self, size_t size):
+        """At most `size` bytes that are there now, as text; None if there are none."""
+        return self.receive(size, 0, True)
+
+    def recv_blocking(self, size_t size, int64_t timeout_ms):
+        """The first bytes to come, at most `size`, as text; None at the end or when the time is up."""
+        return self.receive(size, timeout_ms, True)
+
+    def recv_bytes(self, size_t size):
+        """recv() without decoding."""
+        return self.receive(size, 0, False)
+
+    def recv_bytes_blocking(self, size_t size, int64_t timeout_ms):
+        """recv_blocking() without decoding."""
+        return self.receive(size, timeout_ms, False)
+
+    def recv_all(self):
+        """Everything that is there now, as text; "" if nothing is, and at the end."""
+        cdef size_t before
+        cdef int64_t deadline = NOT_YET
+        cdef int state = FILLED
+        cdef object text
+        while state == FILLED and self.incoming.size() < UNTIL_LIMIT:
+            before = self.incoming.size()
+            state = self.fill(BLOCK, 0, &deadline)
+            if self.incoming.size() < before + BLOCK:
+                break  # a short read: the kernel has no more (recv(2))
+        text = self.pop(self.incoming.size(), True)
+        if text is None:
+            self.raise_trouble()
+            return ""
+        return text
+
+    def recv_until(self, str delimiter not None):
+        """Everything up to and including the delimiter, as text; None when the time is up or at the end."""
+        cdef bytes sought = self.delimiter_bytes(delimiter)
+        cdef int64_t deadline = NOT_YET
+        cdef int state
+        cdef object text
+        while True:
+            if self.incoming.size() != 0:
+                text = self.incoming.pop_text_until(sought)
+                self.incoming.settle()
+                if text is not None:
+                    return text
+                if self.incoming.size() >= UNTIL_LIMIT:
+                    raise NetworkError(f"no delimiter in {self.incoming.size()} bytes; recv can read them")
+            state = self.fill(BLOCK, self.timeout_ms, &deadline)
+            if state == NOTHING:
+                return None
+            if state == END:
+                if self.incoming.size() == 0:
+                    self.raise_trouble()
+                return None
+
+    def is_connected(self):
+        """False once the peer has closed, or the connection broke, and everything received was read."""
+        cdef char byte
+        cdef Py_ssize_t n
+        if self.closed:
+            return False
+        if self.incoming.size() != 0:
+            return True
+        if self.ended:
+            return False
+        n = dryad_recv(self.fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK)
+        while n == -EINTR:
+            n = dryad_recv(self.fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK)
+        if n > 0 or would_block(n):
+            return True
+        if n == 0:
+            self.ended = True
+        else:
+            self.fail(n)
+        return False
+
+    cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
+        cdef int64_t deadline = NOT_YET
+        cdef int state
+        cdef object result
+        if self.incoming.size() != 0:
+            result = self.pop(size, as_text)
+            if result is not None:
+                return result
+        while True:
+            state = self.fill(self.incoming.room(size) if as_text else size, timeout_ms, &deadline)
+            if state == NOTHING:
+                return None
+            result = self.pop(size, as_text)
+            if result is not None:
+                return result
+            if state == END:
+                self.raise_trouble()
+                return None
+
+    cdef object pop(self, size_t size, bint as_text):
+        """Take at most `size` of the bytes received; None if there is nothing that can be taken yet."""
+        cdef object result
+        if as_text:
+            result = self.incoming.pop_text(size, self.ended)
+        else:
+            result = self.incoming.pop_bytes(size)
+        self.incoming.settle()
+        return result
+
+    cdef bytes delimiter_bytes(self, str delimiter):
+        """The delimiter encoded; the same object for the same delimiter, so that the scan goes on."""
+        if delimiter is not self.delimiter_text and delimiter != self.delimiter_text:
+            self.delimiter = delimiter.encode("utf-8", "surrogateescape")
+            self.delimiter_text = delimiter
+        return self.delimiter
+
+    cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1:
+        """One read into the buffer, at most `room` bytes where it is empty.
+
+        *deadline is NOT_YET before a call's first one, and then when the call's time is up.
+        """
+        cdef Py_ssize_t n
+        if self.ended:
+            return END
+        if self.closed:
+            return NOTHING
+        if self.incoming.size() < BLOCK // 2:
+            n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
+        else:
+            n = self.read_behind(timeout_ms, deadline)
+        if n > 0 or n == LOOK_AGAIN:
+            return FILLED
+        if self.closed or would_block(n):
+            return NOTHING
+        if n == 0:
+            self.ended = True
+        else:
+            self.fail(n)
+        return END
+
+    cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
+        """Read into a block of its own, which no other thread sees while this one waits."""
+        cdef char *block = acquire_block()
+        cdef Py_ssize_t n
+        cdef bint kept = False
+        try:
+            n = self.read_into(block, room, timeout_ms, deadline)
+            if n > 0 and not self.closed:
+                if self.incoming.size() == 0:
+                    self.incoming.attach(block, n)
+                    kept = True
+                else:
+                    memcpy(self.incoming.reserve(n), block, n)
+                    self.incoming.commit(n)
+            return n
+        finally:
+            if not kept:
+                release_block(block)
+
+    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
+        cdef Py_ssize_t n
+        if self.has_time_for_slice(timeout_ms, deadline):
+            n = self.read_slice(block, room, timeout_ms, deadline)
+            if not would_block(n):
+                return n
+        while True:
+            n = self.read_now(block, room)
+            if not would_block(n):
+                return n
+            if not self.wait_for_more(timeout_ms, deadline):
+                return -EAGAIN
+
+    cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept:
+        if timeout_ms == 0:
+            return False
+        if deadline[0] == NOT_YET and (timeout_ms < 0 or timeout_ms >= LONG_WAIT_MS):
+            return True
+        if deadline[0] < 0:
+            deadline[0] = deadline_after(timeout_ms)
+        return deadline[0] == NO_DEADLINE or deadline[0] - dryad_now() >= RECV_SLICE_MS * <int64_t> 1000000
+
+    cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
+        """Let recv(2) itself wait, without the GIL and for RECV_SLICE_MS; most answers come in time."""
+        cdef Py_ssize_t n
+        cdef int fd = self.fd
+        if self.reading.taken or self.reading.lock is not None:
+            if deadline[0] < 0:
+                deadline[0] = deadline_after(timeout_ms)
+            n = self.reading.take(deadline[0])
+            if n == 0:
+                return -EAGAIN
+            if n == 2:
+                self.reading.give()
+                return LOOK_AGAIN
+        self.reading.taken = True
+        if not self.has_recv_slice:
+            dryad_set_recv_timeout(fd, RECV_SLICE_MS)
+            self.has_recv_slice = True
+        self.users += 1
+        with nogil:
+            n = dryad_recv(fd, block, room, 0)
+        self.leave()
+        self.reading.give()
+        if n == -EINTR:
+            PyErr_CheckSignals()
+            n = -EAGAIN
+            timeout_ms += LEAST_SLICE_MS if timeout_ms > 0 else 0  # not a slice, then, that is over
+        if deadline[0] == NOT_YET:
+            deadline[0] = SLICE_TAKEN
+            if would_block(n):
+                deadline[0] = deadline_after(timeout_ms - LEAST_SLICE_MS if timeout_ms > 0 else timeout_ms)
+        return n
+
+    cdef bint wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        """Wait until there is something to read. False: the time is up, or closed."""
+        if deadline[0] < 0:
+            deadline[0] = deadline_after(timeout_ms) if timeout_ms else DONT_WAIT
+        return deadline[0] != DONT_WAIT and self.wait(POLLIN, deadline[0])
+
+    cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1:
+        """Read straight behind what the buffer holds: for messages larger than a block."""
+        cdef Py_ssize_t n
+        while True:
+            n = self.read_now(self.incoming.reserve(BLOCK), BLOCK)
+            if n > 0:
+                self.incoming.commit(n)
+            if not would_block(n):
+                return n
+            if not self.wait_for_more(timeout_ms, deadline):
+                return -EAGAIN
+
+    cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept:
+        """recv(2) without waiting; nothing while another thread is inside one: what comes is its."""
+        cdef Py_ssize_t n
+        if self.reading.taken or self.closed:
+            return -EAGAIN
+        n = dryad_recv(self.fd, data, room, MSG_DONTWAIT)
+        while n == -EINTR:
+            n = dryad_recv(self.fd, data, room, MSG_DONTWAIT)
+        return n
+
+    # ---- why no more comes
+
+    cdef int fail(self, Py_ssize_t failed) except -1:
+        """The connection broke while reading: no more comes, and the next call may say why."""
+        self.ended = True
+        if not self.broken:
+            self.broken = True
+            self.trouble = from_errno(<int> -failed)
+        return 0
+
+    cdef int raise_trouble(self) except -1:
+        cdef object trouble = self.trouble
+        if trouble is not None:
+            self.trouble = None
+            raise trouble
+        return 0
+
+    # ---- the end
+
+    def begin_close(self):
+        """Let no new call in, wake those who wait, let go what was not read. False if done before."""
+        if not Socket.begin_close(self):
+            return False
+        self.incoming.reset()
+        return True
+
+    cdef int drain(self) except -1:
+        """Throw away what has come, some of it at a time."""
+        cdef char *block
+        cdef Py_ssize_t n = 0
+        cdef int _read
+        if self.ended:
+            return 0
+        block = acquire_block()
+        for _read in range(DRAIN_READS):
+            n = dryad_recv(self.fd, block, BLOCK, MSG_DONTWAIT)
+            if n <= 0 and n != -EINTR:
+                break
+        release_block(block)
+        if n == 0:
+            self.ended = True
+        elif n < 0 and n != -EINTR and not would_block(n):
+            self.fail(n)
+        return 0
