@@ -19,9 +19,9 @@ from libc.string cimport memcmp, memcpy
 
 from .buffer cimport acquire_block, release_block
 from .posix cimport (
-    DRYAD_BATCH, EINTR, EMSGSIZE, MSG_DONTWAIT, POLLIN, POLLOUT, dryad_address_make, dryad_batch, dryad_bind,
-    dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram, dryad_send, dryad_sendto,
-    dryad_set_recv_timeout, sockaddr_storage, socklen_t,
+    DRYAD_BATCH, EINTR, EMSGSIZE, POLLIN, POLLOUT, dryad_address_make, dryad_batch, dryad_bind,
+    dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram_now,
+    dryad_recv_datagram_waiting, dryad_send_now, dryad_send_now_to, dryad_set_recv_timeout, sockaddr_storage, socklen_t,
 )
 from .sock cimport Socket, address_tuple, deadline_after, os_error, would_block
 
@@ -192,7 +192,7 @@ cdef class Datagram(Socket):
             return 0
         release_batch(batch)
         self.streak = 0
-        if count < 0 and count != -EINTR and not would_block(count):
+        if count < 0 and not would_block(count):
             raise from_errno(-count)
         return 0
 
@@ -254,16 +254,14 @@ cdef class Datagram(Socket):
                     self.has_recv_slice = True
                 self.users += 1
                 with nogil:
-                    n = dryad_recv_datagram(fd, block, size, 0, address, length, truncated)
+                    n = dryad_recv_datagram_waiting(fd, block, size, address, length, truncated)
                 self.leave()
                 if n == -EINTR:
                     PyErr_CheckSignals()
                 elif not would_block(n):
                     return n
         while True:
-            n = dryad_recv_datagram(fd, block, size, MSG_DONTWAIT, address, length, truncated)
-            if n == -EINTR:
-                continue
+            n = dryad_recv_datagram_now(fd, block, size, address, length, truncated)
             if timeout_ms == 0 or not would_block(n):
                 return n
             if not self.wait(POLLIN, deadline):
@@ -331,15 +329,13 @@ cdef class Datagram(Socket):
             raise from_errno(EMSGSIZE)
         while not self.closed:
             if destination is None:
-                n = dryad_send(self.fd, data, size, MSG_DONTWAIT)
+                n = dryad_send_now(self.fd, data, size)
             else:
-                n = dryad_sendto(self.fd, data, size, MSG_DONTWAIT, &destination.address, destination.length)
+                n = dryad_send_now_to(self.fd, data, size, &destination.address, destination.length)
             if n >= 0:
                 self.packets_sent += 1
                 self.bytes_sent += n
                 return n
-            if n == -EINTR:
-                continue
             if not would_block(n):
                 self.send_errors += 1
                 raise from_errno(<int> -n)

@@ -53,22 +53,38 @@ static inline int dryad_close(int fd)
     return close(fd) < 0 ? -errno : 0;
 }
 
-static inline ssize_t dryad_recv(int fd, void *data, size_t size, int flags)
+/* A call that does not wait is made again when a signal interrupts it. One that waits is not: its
+ * caller has to let Python's signal handlers run first (PEP 475), and sees -EINTR. */
+#define DRYAD_UNINTERRUPTED(result, call)                                                              \
+    do {                                                                                               \
+        (result) = (call);                                                                             \
+    } while ((result) < 0 && errno == EINTR)
+
+static inline ssize_t dryad_recv_waiting(int fd, void *data, size_t size)
 {
-    ssize_t n = recv(fd, data, size, flags);
+    ssize_t n = recv(fd, data, size, 0);
     return n < 0 ? -errno : n;
 }
 
-static inline ssize_t dryad_send(int fd, const void *data, size_t size, int flags)
+static inline ssize_t dryad_recv_now(int fd, void *data, size_t size, int flags)
 {
-    ssize_t n = send(fd, data, size, flags | MSG_NOSIGNAL);
+    ssize_t n;
+    DRYAD_UNINTERRUPTED(n, recv(fd, data, size, flags | MSG_DONTWAIT));
     return n < 0 ? -errno : n;
 }
 
-static inline ssize_t dryad_sendto(int fd, const void *data, size_t size, int flags,
-                                   const void *address, socklen_t length)
+static inline ssize_t dryad_send_now(int fd, const void *data, size_t size)
 {
-    ssize_t n = sendto(fd, data, size, flags | MSG_NOSIGNAL, (const struct sockaddr *)address, length);
+    ssize_t n;
+    DRYAD_UNINTERRUPTED(n, send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return n < 0 ? -errno : n;
+}
+
+static inline ssize_t dryad_send_now_to(int fd, const void *data, size_t size, const void *address, socklen_t length)
+{
+    ssize_t n;
+    DRYAD_UNINTERRUPTED(n, sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL,
+                                  (const struct sockaddr *)address, length));
     return n < 0 ? -errno : n;
 }
 
@@ -103,6 +119,22 @@ static inline ssize_t dryad_recv_datagram(int fd, void *data, size_t size, int f
 #endif
 }
 
+static inline ssize_t dryad_recv_datagram_waiting(int fd, void *data, size_t size, struct sockaddr_storage *address,
+                                                  socklen_t *length, int *truncated)
+{
+    return dryad_recv_datagram(fd, data, size, 0, address, length, truncated);
+}
+
+static inline ssize_t dryad_recv_datagram_now(int fd, void *data, size_t size, struct sockaddr_storage *address,
+                                              socklen_t *length, int *truncated)
+{
+    ssize_t n;
+    do {
+        n = dryad_recv_datagram(fd, data, size, MSG_DONTWAIT, address, length, truncated);
+    } while (n == -EINTR);
+    return n;
+}
+
 /* Datagrams received by one system call and not yet asked for. Only the pages that datagrams fill are
  * ever touched. */
 #define DRYAD_BATCH 8
@@ -131,7 +163,8 @@ static inline int dryad_recv_batch(int fd, struct dryad_batch *batch)
         messages[i].msg_hdr.msg_name = &batch->addresses[i];
         messages[i].msg_hdr.msg_namelen = sizeof batch->addresses[i];
     }
-    int count = recvmmsg(fd, messages, DRYAD_BATCH, MSG_DONTWAIT, NULL);
+    int count;
+    DRYAD_UNINTERRUPTED(count, recvmmsg(fd, messages, DRYAD_BATCH, MSG_DONTWAIT, NULL));
     if (count < 0)
         return -errno;
     for (int i = 0; i < count; i++) {
@@ -140,8 +173,8 @@ static inline int dryad_recv_batch(int fd, struct dryad_batch *batch)
     }
 #else
     int truncated, count = 1;
-    ssize_t n = dryad_recv_datagram(fd, batch->data[0], sizeof batch->data[0], MSG_DONTWAIT,
-                                    &batch->addresses[0], &batch->lengths[0], &truncated);
+    ssize_t n = dryad_recv_datagram_now(fd, batch->data[0], sizeof batch->data[0], &batch->addresses[0],
+                                        &batch->lengths[0], &truncated);
     if (n < 0)
         return (int)n;
     batch->sizes[0] = (size_t)n;

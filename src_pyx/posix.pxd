@@ -16,19 +16,23 @@ cdef extern from "portable.h" nogil:
     const int64_t NO_DEADLINE "INT64_MAX"  # a deadline that never comes
     const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, ECONNRESET, EPIPE, EMFILE, ENFILE, ENOTCONN
     const int DRYAD_BATCH
-    const int MSG_DONTWAIT, MSG_PEEK
+    const int MSG_PEEK
     const short POLLIN, POLLOUT
     const int SHUT_WR, SHUT_RDWR
     const int INET6_ADDRSTRLEN, IF_NAMESIZE
 
     int64_t dryad_now() noexcept
     int dryad_close(int fd) noexcept
-    Py_ssize_t dryad_recv(int fd, void *data, size_t size, int flags) noexcept
-    Py_ssize_t dryad_send(int fd, const void *data, size_t size, int flags) noexcept
-    Py_ssize_t dryad_sendto(int fd, const void *data, size_t size, int flags,
-                            const void *address, socklen_t length) noexcept
-    Py_ssize_t dryad_recv_datagram(int fd, void *data, size_t size, int flags, sockaddr_storage *address,
-                                   socklen_t *length, int *truncated) noexcept
+    Py_ssize_t dryad_recv_waiting(int fd, void *data, size_t size) noexcept
+    Py_ssize_t dryad_recv_now(int fd, void *data, size_t size, int flags) noexcept
+    Py_ssize_t dryad_send_now(int fd, const void *data, size_t size) noexcept
+    Py_ssize_t dryad_send_now_to(int fd, const void *data, size_t size, const void *address,
+                                 socklen_t length) noexcept
+    Py_ssize_t dryad_recv_datagram_waiting(int fd, void *data, size_t size, sockaddr_storage *address,
+                                           socklen_t *length, int *truncated) noexcept
+    Py_ssize_t dryad_recv_datagram_now(int fd, void *data, size_t size, sockaddr_storage *address,
+                                       socklen_t *length, int *truncated) noexcept
+
     struct dryad_batch:
         int count
         int next

@@ -15,7 +15,8 @@ from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, Buffer, acquire_block, release_block
 from .posix cimport (
-    EAGAIN, EINTR, MSG_DONTWAIT, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv, dryad_set_recv_timeout,
+    EAGAIN, EINTR, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting,
+    dryad_set_recv_timeout,
 )
 from .sock cimport Socket, Turn, deadline_after, would_block
 
@@ -119,9 +120,7 @@ cdef class Receiver(Socket):
             return True
         if self.ended:
             return False
-        n = dryad_recv(self.fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK)
-        while n == -EINTR:
-            n = dryad_recv(self.fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK)
+        n = dryad_recv_now(self.fd, &byte, 1, MSG_PEEK)
         if n > 0 or would_block(n):
             return True
         if n == 0:
@@ -250,7 +249,7 @@ cdef class Receiver(Socket):
             self.has_recv_slice = True
         self.users += 1
         with nogil:
-            n = dryad_recv(fd, block, room, 0)
+            n = dryad_recv_waiting(fd, block, room)
         self.leave()
         self.reading.give()
         if n == -EINTR:
@@ -283,13 +282,9 @@ cdef class Receiver(Socket):
 
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept:
         """recv(2) without waiting; nothing while another thread is inside one: what comes is its."""
-        cdef Py_ssize_t n
         if self.reading.taken or self.closed:
             return -EAGAIN
-        n = dryad_recv(self.fd, data, room, MSG_DONTWAIT)
-        while n == -EINTR:
-            n = dryad_recv(self.fd, data, room, MSG_DONTWAIT)
-        return n
+        return dryad_recv_now(self.fd, data, room, 0)
 
     # ---- why no more comes
 
@@ -326,12 +321,12 @@ cdef class Receiver(Socket):
             return 0
         block = acquire_block()
         for _read in range(DRAIN_READS):
-            n = dryad_recv(self.fd, block, BLOCK, MSG_DONTWAIT)
-            if n <= 0 and n != -EINTR:
+            n = dryad_recv_now(self.fd, block, BLOCK, 0)
+            if n <= 0:
                 break
         release_block(block)
         if n == 0:
             self.ended = True
-        elif n < 0 and n != -EINTR and not would_block(n):
+        elif n < 0 and not would_block(n):
             self.fail(n)
         return 0

@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t
 
-from .posix cimport EAGAIN, EINTR, ENOTCONN, MSG_DONTWAIT, POLLOUT, dryad_send
+from .posix cimport EAGAIN, ENOTCONN, POLLOUT, dryad_send_now
 from .receiver cimport Receiver
 from .sock cimport Turn, deadline_after, would_block
 
@@ -104,15 +104,10 @@ cdef class Stream(Receiver):
         cdef Py_ssize_t n
         cdef int fd = self.fd
         if size < NOGIL_SIZE:
-            n = dryad_send(fd, data, size, MSG_DONTWAIT)
-            while n == -EINTR:
-                n = dryad_send(fd, data, size, MSG_DONTWAIT)
-            return n
+            return dryad_send_now(fd, data, size)
         self.users += 1
         with nogil:
-            n = dryad_send(fd, data, size, MSG_DONTWAIT)
-            while n == -EINTR:
-                n = dryad_send(fd, data, size, MSG_DONTWAIT)
+            n = dryad_send_now(fd, data, size)
         self.leave()
         return n
 
