@@ -47,6 +47,8 @@ class Server(sock.Listener):
         self.clients[client.id] = client
         if self.is_closed():
             client.close()  # stopped by another thread meanwhile
+        if client.is_closed():
+            self.clients.pop(client.id, None)  # closed before it was among them
         return client
 
     def set_inherited(self, option: Option, value: int) -> None:

@@ -106,6 +106,17 @@ class Service:
         if sleeps_too_long:
             poller.wake()
 
+    def withdraw(self, task: Task) -> None:
+        """Serve this task no longer: its descriptor has been given back."""
+        with self._lock:
+            token = self._tokens.get(task)
+            if token is not None:
+                self._forget(token)
+
+    def task_count(self) -> int:
+        """How many tasks are not finished."""
+        return len(self._tasks)
+
     def _start_thread(self, poller: poll.Poller) -> None:
         if self._thread is not None or self._stopping:
             return
@@ -146,16 +157,18 @@ class Service:
         self._renewed.discard(token)
         try:
             events = task.work()
-            with self._lock:
+        except Exception:
+            # One task's failure must not end the service of all others.
+            logger.exception("background work failed")
+            events = 0
+        with self._lock:
+            try:
                 if events:
                     poller.arm(task.socket, token, events)
                 elif token not in self._renewed:
                     self._forget(token)
-        except Exception:
-            # One task's failure must not end the service of all others.
-            logger.exception("background work failed")
-            with self._lock:
-                self._forget(token)
+            except OSError:
+                self._forget(token)  # the script's own close has finished it meanwhile
 
     def _expire(self, poller: poll.Poller) -> None:
         now = time.monotonic()
@@ -202,6 +215,11 @@ def prepare() -> None:
 def hand_over(task: Task, events: int) -> None:
     """Have the background thread finish this; see Service.hand_over."""
     service.hand_over(task, events)
+
+
+def withdraw(task: Task) -> None:
+    """Have the background thread forget this; see Service.withdraw."""
+    service.withdraw(task)
 
 
 @atexit.register

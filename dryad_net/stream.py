@@ -70,6 +70,7 @@ class Connection(stream.Stream):
         linger = self.linger
         if linger is not None and linger.enable and linger.seconds == 0:
             self.release()  # asked for a reset (SO_LINGER, socket(7))
+            service.withdraw(self)
             return
         seconds = service.CLOSE_SECONDS
         if linger is not None and linger.enable:
@@ -77,11 +78,13 @@ class Connection(stream.Stream):
             super().set_linger(False, 0)  # close(2) in the background thread must not wait
         self.deadline = time.monotonic() + seconds
         events = self.finish_close()
-        if events:
-            try:
-                service.hand_over(self, events)
-            except OSError:
-                self.release()  # no descriptor to watch it with: the kernel goes on alone
+        if not events:
+            service.withdraw(self)
+            return
+        try:
+            service.hand_over(self, events)
+        except OSError:
+            self.release()  # no descriptor to watch it with: the kernel goes on alone
 
     def work(self) -> int:
         """In the background: finish the close, or flush the queue."""

@@ -21,9 +21,9 @@ from .buffer cimport acquire_block, release_block
 from .posix cimport (
     DRYAD_BATCH, EINTR, EMSGSIZE, POLLIN, POLLOUT, dryad_address_make, dryad_batch, dryad_bind,
     dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram_now,
-    dryad_recv_datagram_waiting, dryad_send_now, dryad_send_now_to, dryad_set_recv_timeout, sockaddr_storage, socklen_t,
+    dryad_recv_datagram_waiting, dryad_send_now, dryad_send_now_to, sockaddr_storage, socklen_t,
 )
-from .sock cimport Socket, address_tuple, deadline_after, os_error, would_block
+from .sock cimport RECV_SLICE_MS, Socket, address_tuple, deadline_after, os_error, would_block
 
 from ..errors import IdError, NetworkTimeoutError, from_errno
 
@@ -33,8 +33,6 @@ cdef extern from "Python.h":
 cdef enum:
     LARGEST = 65536  # more than any datagram's payload
     LARGEST_PAYLOAD = 65507  # of IPv4 (RFC 768, RFC 791); IPv6 would take 20 bytes more
-    RECV_SLICE_MS = 20  # as in stream.pyx
-
     READ_AHEAD_AFTER = 4  # receives in a row that found something
 
 cdef int64_t DONT_WAIT = 0
@@ -90,7 +88,6 @@ cdef class Datagram(Socket):
     cdef dryad_batch *batch  # NULL unless there are datagrams in it
     cdef bint batch_in_use
     cdef int streak
-    cdef bint has_recv_slice
     cdef bint connected
     cdef sockaddr_storage sender
     cdef socklen_t sender_length
@@ -249,9 +246,7 @@ cdef class Datagram(Socket):
         if timeout_ms != 0:
             deadline = deadline_after(timeout_ms)
             if timeout_ms < 0 or timeout_ms >= RECV_SLICE_MS:
-                if not self.has_recv_slice:
-                    dryad_set_recv_timeout(fd, RECV_SLICE_MS)
-                    self.has_recv_slice = True
+                self.set_recv_slice()
                 self.users += 1
                 with nogil:
                     n = dryad_recv_datagram_waiting(fd, block, size, address, length, truncated)

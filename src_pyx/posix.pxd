@@ -14,12 +14,11 @@ cdef extern from "portable.h" nogil:
         short revents
 
     const int64_t NO_DEADLINE "INT64_MAX"  # a deadline that never comes
-    const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, ECONNRESET, EPIPE, EMFILE, ENFILE, ENOTCONN
+    const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, EMFILE, ENFILE, ENOTCONN
     const int DRYAD_BATCH
     const int MSG_PEEK
     const short POLLIN, POLLOUT
     const int SHUT_WR, SHUT_RDWR
-    const int INET6_ADDRSTRLEN, IF_NAMESIZE
 
     int64_t dryad_now() noexcept
     int dryad_close(int fd) noexcept

@@ -9,7 +9,6 @@ cdef class Receiver(Socket):
     cdef bint ended
     cdef bint broken
     cdef object trouble
-    cdef bint has_recv_slice
     cdef readonly int64_t timeout_ms
     cdef str delimiter_text
     cdef bytes delimiter

@@ -16,9 +16,8 @@ from libc.string cimport memcpy
 from .buffer cimport BLOCK, Buffer, acquire_block, release_block
 from .posix cimport (
     EAGAIN, EINTR, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting,
-    dryad_set_recv_timeout,
 )
-from .sock cimport Socket, Turn, deadline_after, would_block
+from .sock cimport RECV_SLICE_MS, Socket, Turn, deadline_after, would_block
 
 from ..errors import NetworkError, from_errno
 
@@ -27,7 +26,6 @@ cdef enum:
     FILLED = 1
     END = 2
     LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
-    RECV_SLICE_MS = 20
     # SO_RCVTIMEO counts in ticks of up to 10 ms and may end that much early. A wait that is long
     # beside it reads no clock before the first slice is over, and takes it for this much.
     LEAST_SLICE_MS = 10
@@ -244,9 +242,7 @@ cdef class Receiver(Socket):
                 self.reading.give()
                 return LOOK_AGAIN
         self.reading.taken = True
-        if not self.has_recv_slice:
-            dryad_set_recv_timeout(fd, RECV_SLICE_MS)
-            self.has_recv_slice = True
+        self.set_recv_slice()
         self.users += 1
         with nogil:
             n = dryad_recv_waiting(fd, block, room)

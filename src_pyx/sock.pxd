@@ -2,6 +2,10 @@ from libc.stdint cimport int64_t
 
 from .posix cimport sockaddr_storage
 
+cdef enum:
+    # How long a receive that waits leaves the waiting to recv(2) itself.
+    RECV_SLICE_MS = 20
+
 cdef int64_t deadline_after(int64_t timeout_ms) noexcept
 cdef tuple address_tuple(const sockaddr_storage *address)
 cdef object os_error(Py_ssize_t failed)
@@ -14,7 +18,9 @@ cdef class Socket:
     cdef int users
     cdef int waiting
     cdef int[2] wakers
+    cdef bint has_recv_slice
 
+    cdef void set_recv_slice(self) noexcept
     cdef int leave(self) noexcept
     cdef int wait(self, short events, int64_t deadline) except -1
 

@@ -11,10 +11,11 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport INT64_MAX, int64_t
 
 from .posix cimport (
-    EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR, dryad_accept,
-    dryad_address_text, dryad_close, dryad_get_option, dryad_getpeername, dryad_getsockname, dryad_listen, dryad_now,
-    dryad_poll, dryad_prepare, dryad_set_blocking, dryad_set_linger, dryad_set_option,
-    dryad_unacknowledged, dryad_wake, dryad_wake_close, dryad_wake_open, pollfd, shutdown, sockaddr_storage, socklen_t,
+    EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR,
+    dryad_accept, dryad_address_text, dryad_close, dryad_get_option, dryad_getpeername, dryad_getsockname,
+    dryad_listen, dryad_now, dryad_poll, dryad_prepare, dryad_set_blocking, dryad_set_linger, dryad_set_option,
+    dryad_set_recv_timeout, dryad_unacknowledged, dryad_wake, dryad_wake_close, dryad_wake_open, pollfd,
+    shutdown, sockaddr_storage, socklen_t,
 )
 
 cdef enum:
@@ -160,6 +161,12 @@ cdef class Socket:
         if self.fd >= 0:
             dryad_close(self.fd)
             self.fd = -1
+
+    cdef void set_recv_slice(self) noexcept:
+        """Have recv(2) wait for RECV_SLICE_MS at most (SO_RCVTIMEO, socket(7)); set once."""
+        if not self.has_recv_slice:
+            dryad_set_recv_timeout(self.fd, RECV_SLICE_MS)
+            self.has_recv_slice = True
 
     cdef int leave(self) noexcept:
         """End what began with `users += 1`."""

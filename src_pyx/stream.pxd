@@ -9,7 +9,7 @@ cdef class Stream(Receiver):
     cdef readonly Py_ssize_t outgoing_size
 
     cdef int check_writable(self) except -1
-    cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size, Py_ssize_t sent) except -1
+    cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size) except -1
     cdef Py_ssize_t send_some(self, const char *data, Py_ssize_t size) noexcept
     cdef Py_ssize_t send_failed(self, Py_ssize_t failed) except -1
     cdef bint flush_queue(self) except -1

@@ -57,14 +57,15 @@ cdef class Stream(Receiver):
         cdef Py_ssize_t size
         if PyUnicode_Check(data):
             text = PyUnicode_AsUTF8AndSize(data, &size)
-            return self.send_all(text, size, 0)
+            return self.send_all(text, size)
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            return self.send_all(<const char *> view.buf, view.len, 0)
+            return self.send_all(<const char *> view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
 
-    cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size, Py_ssize_t sent) except -1:
+    cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t sent = 0
         cdef Py_ssize_t n = 0
         cdef int64_t deadline
         self.check_writable()

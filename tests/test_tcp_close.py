@@ -11,6 +11,7 @@ import pytest
 from support import Link, Running, code_of, kernel_socket, read_exactly, read_to_end, wait_until
 
 import dryad_net as net
+from dryad_net import service
 
 MIB = 1024 * 1024
 DATA = bytes(range(256)) * (4 * MIB // 256 + 1)
@@ -201,3 +202,13 @@ def test_closing_says_nothing_about_a_broken_connection(link: Link) -> None:
     link.raw.close()
     assert net.native_tcp_close(link.id) is None
     assert code_of(net.native_tcp_recv, link.id, 1) == "E3029"
+
+
+def test_a_reset_leaves_nothing_with_the_background(server: int, dial: Callable[..., Link]) -> None:
+    """Its queue had been handed over; nothing will ever be ready on a descriptor that is gone."""
+    client = dial(server, recv_buffer=65536)
+    send_by_broadcast(server, DATA)
+    wait_until(lambda: service.service.task_count() == 1)
+    net.native_tcp_set_linger(client.id, True, 0)
+    net.native_tcp_close(client.id)
+    assert service.service.task_count() == 0
