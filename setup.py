@@ -15,7 +15,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-MODULES = ("buffer", "call", "datagram", "poll", "receiver", "scan", "sock", "stream")
+MODULES = (
+    *("buffer", "call", "datagram", "frame", "framed", "mask", "message", "poll", "receiver", "scan", "sock"),
+    *("stream", "waiter", "websocket"),
+)
 SOURCES = Path("src_pyx")
 # Cython finds a .pxd by the module's dotted name along package folders, and src_pyx/ is flat.
 DECLARATIONS = Path("build/pxd")

@@ -11,7 +11,10 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING
 
-MODULES = ("buffer", "scan", "sock", "poll", "receiver", "stream", "datagram", "call")
+MODULES = (
+    *("buffer", "scan", "mask", "frame", "message", "sock", "poll", "receiver", "stream", "datagram"),
+    *("framed", "websocket", "waiter", "call"),
+)
 
 
 def _choose() -> tuple[str, str]:
@@ -31,10 +34,43 @@ def _choose() -> tuple[str, str]:
 
 backend, reason = _choose()
 
-__all__ = ["MODULES", "backend", "buffer", "call", "datagram", "poll", "reason", "receiver", "scan", "sock", "stream"]
+__all__ = [
+    "MODULES",
+    "backend",
+    "buffer",
+    "call",
+    "datagram",
+    "frame",
+    "framed",
+    "mask",
+    "message",
+    "poll",
+    "reason",
+    "receiver",
+    "scan",
+    "sock",
+    "stream",
+    "waiter",
+    "websocket",
+]
 
 if TYPE_CHECKING:
-    from ._pure import buffer, call, datagram, poll, receiver, scan, sock, stream
+    from ._pure import (
+        buffer,
+        call,
+        datagram,
+        frame,
+        framed,
+        mask,
+        message,
+        poll,
+        receiver,
+        scan,
+        sock,
+        stream,
+        waiter,
+        websocket,
+    )
 else:
     for _name in MODULES:
         globals()[_name] = importlib.import_module(f"{__package__}._{backend}.{_name}")

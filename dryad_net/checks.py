@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import operator
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from .errors import ArgumentError, IdError, show
@@ -21,6 +22,8 @@ FAST_ID: Final = 1  # an int in the table whose object is of one of the kind's t
 FAST_NUMBER: Final = 2  # an int from low to high
 FAST_DATA: Final = 3  # bytes, or an ASCII str
 FAST_TEXT: Final = 4  # an ASCII str that is not empty
+FAST_MESSAGE: Final = 5  # an ASCII str
+FAST_BYTES: Final = 6  # bytes
 
 C_INT_MAX: Final = 2**31 - 1
 
@@ -154,6 +157,46 @@ class Data(Kind):
         return bytes(numbers)
 
 
+class Bytes(Data):
+    """Bytes in any form. Becomes a bytes-like object."""
+
+    fast = FAST_BYTES
+
+    def check(self, value: Any, parameter: str) -> Any:
+        if isinstance(value, str):
+            raise self.refuse(value, parameter)
+        return super().check(value, parameter)
+
+
+class Message(Kind):
+    """Text that is strict UTF-8, perhaps empty. Becomes an ASCII str or UTF-8 in bytes."""
+
+    fast = FAST_MESSAGE
+
+    def check(self, value: Any, parameter: str) -> str | bytes:
+        if not isinstance(value, str):
+            raise self.refuse(value, parameter)
+        if value.isascii():
+            return value[:]
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            raise ArgumentError(
+                f"{parameter}: a lone surrogate, {show(value[error.start])}, at index {error.start}"
+            ) from None
+
+
+class Checked(Kind):
+    """What a function of its own checks."""
+
+    def __init__(self, name: str, function: Callable[[Any, str], Any]) -> None:
+        super().__init__(name)
+        self._function = function
+
+    def check(self, value: Any, parameter: str) -> Any:
+        return self._function(value, parameter)
+
+
 def encode(text: str, parameter: str) -> bytes:
     """Text as the bytes that are sent. Errors: ArgumentError for a surrogate that is no escaped byte."""
     try:
@@ -211,3 +254,5 @@ ADDRESS = Address("an IP address")
 MULTICAST_ADDRESS = MulticastAddress("the IP address of a multicast group")
 DELIMITER = Text("a string that is not empty")
 DATA = Data("a string or an array of bytes")
+BYTES = Bytes("an array of bytes")
+MESSAGE = Message("a string")

@@ -90,14 +90,22 @@ def listen(ip: str, port: int) -> Server:
     """
     shared = _reuseport_wanted(port)
     service.prepare()
-    try:
-        listening = _open(ip, port, shared)
-    except OSError as error:
-        raise from_os_error(error).about(join_host_port(ip or "*", port)) from error
-    bound_port = int(listening.getsockname()[1])
-    handle = sock.adopt(listening)
+    handle = open_listener(ip, port, shared)
+    bound_port = handle.local_address()[1]
     server: Server = table.add(lambda identifier: Server(handle, identifier, bound_port, shared))
     return server
+
+
+def open_listener(ip: str, port: int, shared: bool = False) -> sock.Socket:
+    """A listening socket.
+
+    ip, port: as listen; shared: others of this process may share the port (SO_REUSEPORT, socket(7)).
+    Errors: NetworkError.
+    """
+    try:
+        return sock.adopt(_open(ip, port, shared))
+    except OSError as error:
+        raise from_os_error(error).about(join_host_port(ip or "*", port)) from error
 
 
 def _reuseport_wanted(port: int) -> bool:

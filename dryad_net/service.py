@@ -1,14 +1,17 @@
 """The background thread that keeps promises while the script is busy.
 
-Queues are flushed and closes finished by one thread, which sleeps when there is nothing to do and
-is not started before there is. A connection that the script is using is served by the script's own
-calls; only what no call will come back for is handed over here.
+Queues are flushed, closes finished, handshakes completed and pings answered by one thread, which
+sleeps when there is nothing to do and is not started before there is. A connection that the script
+is using is served by the script's own calls: the thread merely looks every 50 ms whether it still
+is, and watches it from the moment when no call has touched it for a while.
 """
 
 from __future__ import annotations
 
 import atexit
 import errno
+import heapq
+import itertools
 import logging
 import os
 import signal
@@ -24,15 +27,15 @@ logger = logging.getLogger("dryad_net")
 CLOSE_SECONDS = 10.0
 # How long the interpreter's exit waits for closed connections to deliver what they still hold.
 EXIT_SECONDS = 1.0
-# The longest sleep while there is a deadline to keep.
-TICK_SECONDS = 0.25
+# How often it is looked whether the script is still using a connection. A ping waits for at most
+# two such looks, and must be answered within 250 ms.
+LOOK_SECONDS = 0.05
 
 
 class Task(Protocol):
     """Work on one socket that is done when the socket is ready.
 
-    ``socket`` is what is watched; ``deadline`` is when expire() is called instead of work()
-    (monotonic seconds, or None).
+    ``socket`` is what is watched; ``deadline`` is when expire() is called (monotonic seconds, or None).
     """
 
     @property
@@ -44,24 +47,35 @@ class Task(Protocol):
     def work(self) -> int:
         """Do what can be done without waiting; return what to wait for (READ, WRITE), 0 when finished."""
 
-    def expire(self) -> None:
-        """The deadline has passed."""
+    def expire(self) -> bool:
+        """The deadline has passed; False: this task is over."""
 
     def unsent(self) -> bool:
         """Is there data of a closed connection that would be lost if the process ended now?"""
 
 
+class UsedTask(Task, Protocol):
+    """A task that the script's own calls do as long as they come."""
+
+    def take_touched(self) -> bool:
+        """Has a call used it since this was asked last?"""
+
+
 class Service:
     """Tasks, a poller, and the thread that brings them together.
 
-    Owns the poller from the first task on. ``hand_over`` may be called from any thread.
+    Owns the poller from the first task on. ``hand_over``, ``watch`` and ``schedule`` may be called
+    from any thread.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._tasks: dict[int, Task] = {}
         self._tokens: dict[Task, int] = {}
         self._renewed: set[int] = set()  # handed over again while being served
+        self._used: dict[UsedTask, None] = {}
+        self._deadlines: list[tuple[float, int, Task]] = []  # a heap; entries may be out of date
+        self._order = itertools.count()
         self._last_token = 0
         self._poller: poll.Poller | None = None
         self._thread: threading.Thread | None = None
@@ -88,12 +102,7 @@ class Service:
         """
         with self._lock:
             poller = self._open_poller()
-            token = self._tokens.get(task)
-            if token is None:
-                self._last_token += 1
-                token = self._last_token
-                self._tokens[task] = token
-                self._tasks[token] = task
+            token = self._token(task)
             self._renewed.add(token)
             try:
                 poller.arm(task.socket, token, events)
@@ -101,14 +110,34 @@ class Service:
             except OSError:
                 self._forget(token)
                 raise
-            deadline = task.deadline
-            sleeps_too_long = deadline is not None and self._wakes_at > deadline + TICK_SECONDS
-        if sleeps_too_long:
-            poller.wake()
+            self._note_deadline(task, poller)
+
+    def watch(self, task: UsedTask) -> None:
+        """Call ``task.work()`` as soon as the script has stopped using it, and then as with hand_over.
+
+        Errors: OSError.
+        """
+        with self._lock:
+            poller = self._open_poller()
+            self._start_thread(poller)
+            self._used[task] = None
+            if self._wakes_at > time.monotonic() + LOOK_SECONDS:
+                poller.wake()
+
+    def schedule(self, task: Task) -> None:
+        """Call ``task.expire()`` at its deadline.
+
+        Errors: OSError.
+        """
+        with self._lock:
+            poller = self._open_poller()
+            self._start_thread(poller)
+            self._note_deadline(task, poller)
 
     def withdraw(self, task: Task) -> None:
         """Serve this task no longer: its descriptor has been given back."""
         with self._lock:
+            self._used.pop(task, None)  # type: ignore[call-overload]
             token = self._tokens.get(task)
             if token is not None:
                 self._forget(token)
@@ -116,6 +145,23 @@ class Service:
     def task_count(self) -> int:
         """How many tasks are not finished."""
         return len(self._tasks)
+
+    def _token(self, task: Task) -> int:
+        token = self._tokens.get(task)
+        if token is None:
+            self._last_token += 1
+            token = self._last_token
+            self._tokens[task] = token
+            self._tasks[token] = task
+        return token
+
+    def _note_deadline(self, task: Task, poller: poll.Poller) -> None:
+        deadline = task.deadline
+        if deadline is None:
+            return
+        heapq.heappush(self._deadlines, (deadline, next(self._order), task))
+        if self._wakes_at > deadline:
+            poller.wake()
 
     def _start_thread(self, poller: poll.Poller) -> None:
         if self._thread is not None or self._stopping:
@@ -133,27 +179,38 @@ class Service:
             self._tokens.pop(task, None)
         self._renewed.discard(token)
 
+    # ---- in the thread
+
     def _run(self, poller: poll.Poller) -> None:
         # Signals are for the script's thread: its waiting calls must be the ones they interrupt.
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        next_look = 0.0
         while not self._stopping:
             for token in poller.wait(self._sleep_ms()):
-                self._serve(poller, token)
-            self._expire(poller)
+                task = self._tasks.get(token)
+                if task is not None:
+                    self._serve(poller, token, task)
+            now = time.monotonic()
+            self._expire(poller, now)
+            if now >= next_look:
+                next_look = now + LOOK_SECONDS
+                self._look(poller)
 
     def _sleep_ms(self) -> int:
         with self._lock:
-            if any(task.deadline is not None for task in self._tasks.values()):
-                self._wakes_at = time.monotonic() + TICK_SECONDS
-                return int(TICK_SECONDS * 1000)
-            self._wakes_at = float("inf")
+            wakes_at = time.monotonic() + LOOK_SECONDS if self._used else float("inf")
+            while self._deadlines and self._deadlines[0][0] != self._deadlines[0][2].deadline:
+                heapq.heappop(self._deadlines)
+            if self._deadlines:
+                wakes_at = min(wakes_at, self._deadlines[0][0])
+            self._wakes_at = wakes_at
+        if wakes_at == float("inf"):
             return -1
+        # One more, because a poller counts in whole milliseconds, and early is too early.
+        return max(int((wakes_at - time.monotonic()) * 1000) + 1, 0)
 
-    def _serve(self, poller: poll.Poller, token: int) -> None:
-        task = self._tasks.get(token)
-        if task is None:
-            return
+    def _serve(self, poller: poll.Poller, token: int, task: Task) -> None:
         self._renewed.discard(token)
         try:
             events = task.work()
@@ -163,22 +220,43 @@ class Service:
             events = 0
         with self._lock:
             try:
-                if events:
+                if events and self._tasks.get(token) is task:
                     poller.arm(task.socket, token, events)
                 elif token not in self._renewed:
                     self._forget(token)
             except OSError:
                 self._forget(token)  # the script's own close has finished it meanwhile
 
-    def _expire(self, poller: poll.Poller) -> None:
-        now = time.monotonic()
-        with self._lock:
-            late = [(token, task) for token, task in self._tasks.items() if (task.deadline or now) < now]
-            for token, task in late:
-                poller.forget(task.socket)
-                self._forget(token)
-        for _token, task in late:
-            task.expire()
+    def _expire(self, poller: poll.Poller, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            with self._lock:
+                when, _order, task = heapq.heappop(self._deadlines)
+            if task.deadline != when:
+                continue  # it has been put off, or the work was done in time
+            try:
+                goes_on = task.expire()
+            except Exception:
+                logger.exception("background work failed")
+                goes_on = False
+            with self._lock:
+                if goes_on:
+                    if task.deadline != when:
+                        self._note_deadline(task, poller)
+                    continue
+                self._used.pop(task, None)  # type: ignore[call-overload]
+                token = self._tokens.get(task)
+                if token is not None:
+                    self._forget(token)
+
+    def _look(self, poller: poll.Poller) -> None:
+        """Take over the connections that no call has used since the last look."""
+        for task in list(self._used):
+            if task.take_touched():
+                continue
+            with self._lock:
+                self._used.pop(task, None)
+                token = self._token(task)
+            self._serve(poller, token, task)
 
     def stop(self) -> None:
         """At exit: give what closed connections still hold a moment to get out, and end the thread."""
@@ -192,7 +270,7 @@ class Service:
 
     def abandon(self) -> None:
         """In the child of a fork: close what was inherited; nobody is served here."""
-        for task in list(self._tasks.values()):
+        for task in [*self._tasks.values(), *self._used]:
             task.socket.abandon()
         if self._poller is not None:
             self._poller.close()
@@ -215,6 +293,16 @@ def prepare() -> None:
 def hand_over(task: Task, events: int) -> None:
     """Have the background thread finish this; see Service.hand_over."""
     service.hand_over(task, events)
+
+
+def watch(task: UsedTask) -> None:
+    """Have the background thread serve this while the script does not; see Service.watch."""
+    service.watch(task)
+
+
+def schedule(task: Task) -> None:
+    """Have the background thread keep a deadline; see Service.schedule."""
+    service.schedule(task)
 
 
 def withdraw(task: Task) -> None:

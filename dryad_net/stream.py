@@ -92,9 +92,10 @@ class Connection(stream.Stream):
             return self.finish_close()
         return 0 if self.flush() else poll.WRITE
 
-    def expire(self) -> None:
+    def expire(self) -> bool:
         """The peer took too long to let us finish."""
         self.release()
+        return False
 
     def unsent(self) -> bool:
         """Is anything sent before the close not with the peer yet?"""

@@ -24,4 +24,5 @@ cdef class Buffer:
     cdef object pop_text(self, size_t size, bint final)
     cdef object pop_text_until(self, bytes delimiter)
     cdef size_t room(self, size_t size) noexcept
+    cpdef bint has_character(self)
     cdef size_t first_character(self, size_t limit, bint final)

@@ -192,6 +192,10 @@ cdef class Buffer:
             return limit if final else 0
         return length
 
+    cpdef bint has_character(self):
+        """Is the first character all there?"""
+        return self.end != self.start and character_length(self.data + self.start, self.end - self.start) != 0
+
     cdef size_t room(self, size_t size) noexcept:
         cdef size_t held = self.end - self.start
         cdef unsigned char first
@@ -265,6 +269,10 @@ cdef class Buffer:
         result = self.pop_text_until(delimiter)
         self.settle()
         return result
+
+    def find(self, bytes sought not None):
+        """How many bytes there are up to and including the first occurrence; -1 if there is none."""
+        return find_end(self.data + self.start, self.end - self.start, 0, <const char *> sought, len(sought))
 
     def clear(self):
         """Let everything go."""

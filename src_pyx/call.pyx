@@ -11,8 +11,10 @@ from cpython.unicode cimport PyUnicode_CheckExact
 
 from .sock cimport Socket
 
+from ..checks import FAST_BYTES as _FAST_BYTES
 from ..checks import FAST_DATA as _FAST_DATA
 from ..checks import FAST_ID as _FAST_ID
+from ..checks import FAST_MESSAGE as _FAST_MESSAGE
 from ..checks import FAST_NUMBER as _FAST_NUMBER
 from ..checks import FAST_TEXT as _FAST_TEXT
 from ..errors import DryadNetError
@@ -50,6 +52,8 @@ cdef int FAST_ID = _FAST_ID
 cdef int FAST_NUMBER = _FAST_NUMBER
 cdef int FAST_DATA = _FAST_DATA
 cdef int FAST_TEXT = _FAST_TEXT
+cdef int FAST_MESSAGE = _FAST_MESSAGE
+cdef int FAST_BYTES = _FAST_BYTES
 
 
 cdef struct Fast:
@@ -137,11 +141,11 @@ cdef class Call:
                 return False
             number = PyLong_AsLongLongAndOverflow(value, &overflow)
             return overflow == 0 and fast.low <= number <= fast.high
-        if fast.kind == FAST_DATA and PyBytes_CheckExact(<object> value):
+        if (fast.kind == FAST_DATA or fast.kind == FAST_BYTES) and PyBytes_CheckExact(<object> value):
             return True
-        if fast.kind == FAST_DATA or fast.kind == FAST_TEXT:
+        if fast.kind == FAST_DATA or fast.kind == FAST_TEXT or fast.kind == FAST_MESSAGE:
             return (PyUnicode_CheckExact(<object> value) and PyUnicode_IS_COMPACT_ASCII(value)
-                    and (fast.kind == FAST_DATA or PyUnicode_GET_LENGTH(value) > 0))
+                    and (fast.kind != FAST_TEXT or PyUnicode_GET_LENGTH(value) > 0))
         return False
 
 

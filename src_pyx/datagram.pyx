@@ -114,6 +114,10 @@ cdef class Datagram(Socket):
         self.drop_batch()
         return True
 
+    cdef int readiness(self, bint readable) except -1:
+        """Would a receive not give None right now?"""
+        return readable or self.closed or self.batch != NULL
+
     cdef void drop_batch(self) noexcept:
         if self.batch != NULL and not self.batch_in_use:
             self.batch.count = 0

@@ -3,7 +3,8 @@
  * Interest is one-shot: what was reported is not watched again until it is armed again, so that a
  * descriptor nobody serves cannot wake the waiting thread twice. A token (never zero) names the
  * registration, not the descriptor: a number reused by the kernel cannot be mistaken for another.
- * Arming is safe while another thread waits (epoll_ctl(2), kqueue(2)).
+ * Arming is safe while another thread waits (epoll_ctl(2), kqueue(2)). What is watched instead of
+ * armed is reported for as long as it can be read.
  */
 #ifndef DRYAD_NET_POLLER_H
 #define DRYAD_NET_POLLER_H
@@ -41,6 +42,14 @@ static inline int dryad_poller_arm(int poller, int fd, uint64_t token, int event
     if (errno == ENOENT && epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0)
         return 0;
     return -errno;
+}
+
+static inline int dryad_poller_watch(int poller, int fd, uint64_t token)
+{
+    struct epoll_event event;
+    event.events = EPOLLIN | EPOLLRDHUP;
+    event.data.u64 = token;
+    return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 static inline int dryad_poller_forget(int poller, int fd)
@@ -92,6 +101,13 @@ static inline int dryad_poller_arm(int poller, int fd, uint64_t token, int event
 {
     int failed = dryad_poller_filter(poller, fd, token, EVFILT_READ, events & DRYAD_READ);
     return failed ? failed : dryad_poller_filter(poller, fd, token, EVFILT_WRITE, events & DRYAD_WRITE);
+}
+
+static inline int dryad_poller_watch(int poller, int fd, uint64_t token)
+{
+    struct kevent change;
+    EV_SET(&change, fd, EVFILT_READ, EV_ADD, 0, 0, (void *)(uintptr_t)token);
+    return kevent(poller, &change, 1, NULL, 0, NULL) < 0 ? -errno : 0;
 }
 
 static inline int dryad_poller_forget(int poller, int fd)

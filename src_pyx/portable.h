@@ -80,6 +80,24 @@ static inline ssize_t dryad_send_now(int fd, const void *data, size_t size)
     return n < 0 ? -errno : n;
 }
 
+/* Two pieces by one call, so that no small packet goes ahead with the first. */
+static inline ssize_t dryad_send_two_now(int fd, const void *first, size_t first_size, const void *second,
+                                         size_t second_size)
+{
+    struct iovec vector[2];
+    struct msghdr message;
+    ssize_t n;
+    vector[0].iov_base = (void *)first;
+    vector[0].iov_len = first_size;
+    vector[1].iov_base = (void *)second;
+    vector[1].iov_len = second_size;
+    memset(&message, 0, sizeof message);
+    message.msg_iov = vector;
+    message.msg_iovlen = 2;
+    DRYAD_UNINTERRUPTED(n, sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+    return n < 0 ? -errno : n;
+}
+
 static inline ssize_t dryad_send_now_to(int fd, const void *data, size_t size, const void *address, socklen_t length)
 {
     ssize_t n;

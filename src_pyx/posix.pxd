@@ -25,6 +25,8 @@ cdef extern from "portable.h" nogil:
     Py_ssize_t dryad_recv_waiting(int fd, void *data, size_t size) noexcept
     Py_ssize_t dryad_recv_now(int fd, void *data, size_t size, int flags) noexcept
     Py_ssize_t dryad_send_now(int fd, const void *data, size_t size) noexcept
+    Py_ssize_t dryad_send_two_now(int fd, const void *first, size_t first_size, const void *second,
+                                  size_t second_size) noexcept
     Py_ssize_t dryad_send_now_to(int fd, const void *data, size_t size, const void *address,
                                  socklen_t length) noexcept
     Py_ssize_t dryad_recv_datagram_waiting(int fd, void *data, size_t size, sockaddr_storage *address,

@@ -14,6 +14,7 @@ cdef class Receiver(Socket):
     cdef bytes delimiter
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
+    cdef int settle(self) except -1
     cdef object pop(self, size_t size, bint as_text)
     cdef bytes delimiter_bytes(self, str delimiter)
     cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1

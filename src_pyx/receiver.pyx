@@ -95,7 +95,7 @@ cdef class Receiver(Socket):
         while True:
             if self.incoming.size() != 0:
                 text = self.incoming.pop_text_until(sought)
-                self.incoming.settle()
+                self.settle()
                 if text is not None:
                     return text
                 if self.incoming.size() >= UNTIL_LIMIT:
@@ -127,6 +127,22 @@ cdef class Receiver(Socket):
             self.fail(n)
         return False
 
+    cdef int readiness(self, bint readable) except -1:
+        """Would recv() not give None right now? A character that is not all there does not count."""
+        cdef int64_t deadline = NOT_YET
+        cdef char first
+        if self.closed or self.ended:
+            return 1
+        if self.incoming.size() == 0 and readable:
+            if dryad_recv_now(self.fd, &first, 1, MSG_PEEK) != 1 or first >= 0:
+                return 1  # the end, an error, or a character of one byte
+        if self.incoming.size() == 0 and not readable:
+            return 0
+        if readable:
+            self.fill(BLOCK, 0, &deadline)
+            self.incoming.settle()
+        return self.ended or self.incoming.has_character()
+
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
         cdef int64_t deadline = NOT_YET
         cdef int state
@@ -153,8 +169,15 @@ cdef class Receiver(Socket):
             result = self.incoming.pop_text(size, self.ended)
         else:
             result = self.incoming.pop_bytes(size)
-        self.incoming.settle()
+        self.settle()
         return result
+
+    cdef int settle(self) except -1:
+        """What was not taken stays, for the next call; who waits on many sockets cannot see it from outside."""
+        self.incoming.settle()
+        if self.attended and self.incoming.size():
+            self.poke()
+        return 0
 
     cdef bytes delimiter_bytes(self, str delimiter):
         """The delimiter encoded; the same object for the same delimiter, so that the scan goes on."""

@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .posix cimport sockaddr_storage
 
@@ -9,6 +9,9 @@ cdef enum:
 cdef int64_t deadline_after(int64_t timeout_ms) noexcept
 cdef tuple address_tuple(const sockaddr_storage *address)
 cdef object os_error(Py_ssize_t failed)
+cdef void attend(int change) noexcept
+cdef bint is_attending() noexcept
+cdef uint64_t closings() noexcept
 cdef bint would_block(Py_ssize_t result) noexcept
 
 cdef class Socket:
@@ -19,10 +22,14 @@ cdef class Socket:
     cdef int waiting
     cdef int[2] wakers
     cdef bint has_recv_slice
+    cdef public bint attention
+    cdef public bint unwatched
+    cdef int attended
 
     cdef void set_recv_slice(self) noexcept
     cdef int leave(self) noexcept
     cdef int wait(self, short events, int64_t deadline) except -1
+    cdef int readiness(self, bint readable) except -1
 
 cdef class Turn:
     cdef bint taken

@@ -8,7 +8,7 @@ number is never reused under a thread that is still inside a system call.
 from threading import TIMEOUT_MAX, Lock
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport INT64_MAX, int64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from .posix cimport (
     EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR,
@@ -21,6 +21,8 @@ from .posix cimport (
 cdef enum:
     # How often a waiter looks for itself when no descriptor was left to wake it with.
     UNWAKABLE_SLICE_MS = 50
+    # A script that waits on many sockets, does something, and waits again, has not gone away meanwhile.
+    ATTENDED_NS = 100000000
     ADDRESS_TEXT = 128  # INET6_ADDRSTRLEN (46), a percent sign and an interface's name
 
 
@@ -94,6 +96,30 @@ cdef Socket owner_of(int fd):
         raise
 
 
+# Who waits on many sockets at once (waiter): told when one of them becomes ready other than by its descriptor.
+attendants = []
+cdef int attending = 0
+cdef int64_t attended_at = 0
+cdef uint64_t closed_count = 0
+
+
+cdef void attend(int change) noexcept:
+    """A wait on many sockets begins (1) or ends (-1)."""
+    global attending, attended_at
+    attending += change
+    attended_at = dryad_now()
+
+
+cdef bint is_attending() noexcept:
+    """Is somebody waiting on many sockets, or about to do it again?"""
+    return attending > 0 or dryad_now() - attended_at < ATTENDED_NS
+
+
+cdef uint64_t closings() noexcept:
+    """How many sockets have been closed so far."""
+    return closed_count
+
+
 def adopt(sock):
     """Take over a Python socket.
 
@@ -109,6 +135,9 @@ cdef class Socket:
 
     Made from a descriptor, or from another Socket, whose descriptor it takes over. Owns it until
     release() or abandon(); an object dropped without either closes it.
+
+    attention: there is something for its reader, whatever the descriptor says; unwatched: only that
+    counts.
     """
 
     def __cinit__(self, handle, *args, **kwargs):
@@ -142,10 +171,24 @@ cdef class Socket:
         """Let no new call in and wake those who wait. Returns False if that was done before."""
         if self.closed:
             return False
+        global closed_count
         self.closed = True
+        closed_count += 1
         if self.wakers[1] >= 0:
             dryad_wake(self.wakers[1])
+        self.poke()
         return True
+
+    def poke(self):
+        """Tell those who wait on this socket among others to look at it."""
+        if self.attended == 0:
+            return
+        for attendant in attendants:
+            attendant.poke(self)
+
+    cdef int readiness(self, bint readable) except -1:
+        """Would a receive or an accept not give None right now? readable: what the poller says."""
+        return readable or self.closed or self.attention
 
     def release(self):
         """Give the descriptor back, as soon as no thread is inside a system call with it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import SOON, Link, close_leftovers, plain_listener, port_of, wait_until
+from ws_support import Peer, Upgrade, WsLink, accept_of, opened, plain_client, plain_server, request, response, url_of
 
 import dryad_net as net
 from dryad_net.table import table
@@ -17,8 +18,8 @@ from dryad_net.table import table
 DESCRIPTORS = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
 # A close may take 10 s where the peer does not answer.
 CLOSE_SECONDS = 12.0
-# The background service's: the poller's, and what wakes it.
-SERVICE_DESCRIPTORS = 2
+# The background service's: the poller's, and what wakes it; and those that native_net_wait keeps.
+SERVICE_DESCRIPTORS = 5
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,10 +48,11 @@ def open_descriptors() -> dict[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def background_service() -> None:
-    """The background service has its descriptors from the first connection on, and keeps them."""
+    """The background service and native_net_wait have their descriptors from the first use on, and keep them."""
     before = len(open_descriptors())
     server = net.native_tcp_listen(0)
     connection = net.native_tcp_connect("127.0.0.1", port_of(server))
+    net.native_net_wait([server, connection], 1)
     net.native_tcp_close(connection)
     net.native_tcp_stop_server(server)
     wait_until(lambda: len(open_descriptors()) <= before + SERVICE_DESCRIPTORS, CLOSE_SECONDS)
@@ -124,3 +126,84 @@ def pair(server: int) -> tuple[int, int]:
     accepted = net.native_tcp_accept_blocking(server, int(SOON * 1000))
     assert accepted is not None
     return own, accepted
+
+
+# ---- WebSocket
+
+
+@pytest.fixture
+def ws_server() -> int:
+    """A WebSocket server on a free port of every interface."""
+    return net.native_ws_listen(0)
+
+
+@pytest.fixture
+def ws_knock(plain_sockets: list[socket.socket]) -> Callable[..., Peer]:
+    """Connect to a WebSocket server and say nothing yet: ws_knock(server, host="127.0.0.1", recv_buffer=None)."""
+
+    def connect(server: int, host: str = "127.0.0.1", recv_buffer: int | None = None) -> Peer:
+        peer = plain_client(server, host, recv_buffer)
+        plain_sockets.append(peer.raw)
+        return peer
+
+    return connect
+
+
+@pytest.fixture
+def ws_dial(ws_knock: Callable[..., Peer]) -> Upgrade:
+    """Make clients of a WebSocket server: ws_dial(server, *headers, path="/", recv_buffer=None)."""
+
+    def connect(server: int, *headers: str, path: str = "/", recv_buffer: int | None = None) -> WsLink:
+        peer = ws_knock(server, recv_buffer=recv_buffer)
+        peer.say(request(*headers, path=path))
+        accepted = accept_of(server)
+        assert peer.head().startswith(b"HTTP/1.1 101 ")
+        return WsLink(accepted, peer)
+
+    return connect
+
+
+@pytest.fixture
+def ws_call(plain_sockets: list[socket.socket]) -> Upgrade:
+    """Connections of our own whose handshake has not begun: ws_call(path="/")."""
+
+    def connect(path: str = "/") -> WsLink:
+        with plain_listener() as listening:
+            identifier = net.native_ws_connect(url_of(listening, path))
+            peer = plain_server(listening)
+        plain_sockets.append(peer.raw)
+        return WsLink(identifier, peer)
+
+    return connect
+
+
+@pytest.fixture
+def ws_link(ws_call: Upgrade) -> WsLink:
+    """An open connection of our own to the tests' server."""
+    link = ws_call()
+    net.native_ws_recv(link.id)
+    link.peer.say(response(link.peer.head()))
+    opened(link.id)
+    return link
+
+
+@pytest.fixture
+def ws_client(ws_server: int, ws_dial: Upgrade) -> WsLink:
+    """A client that our server has accepted."""
+    return ws_dial(ws_server)
+
+
+@pytest.fixture(params=["our_client", "our_server"])
+def ws(request: pytest.FixtureRequest) -> WsLink:
+    """An open connection, with the library in either role."""
+    link: WsLink = request.getfixturevalue("ws_link" if request.param == "our_client" else "ws_client")
+    return link
+
+
+@pytest.fixture
+def ws_pair(ws_server: int) -> tuple[int, int]:
+    """Both ends in the library: our own connection, and the client that the server accepted."""
+    own = net.native_ws_connect(f"ws://127.0.0.1:{net.native_ws_get_local_addr(ws_server)['port']}/")
+    net.native_ws_recv(own)
+    accepted = accept_of(ws_server)
+    return opened(own), accepted

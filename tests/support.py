@@ -76,9 +76,10 @@ def kernel_socket(identifier: int) -> Iterator[socket.socket]:
 
 def close_leftovers() -> None:
     """Close whatever IDs a test has left open."""
-    closers = ("native_tcp_stop_server", "native_tcp_close", "native_udp_close")
+    names = ("tcp_stop_server", "tcp_close", "udp_close", "ws_stop_server", "ws_close")
+    closers = [getattr(net, f"native_{name}", None) for name in names]
     for identifier in list(table.objects):
-        for closer in filter(None, (getattr(net, name, None) for name in closers)):
+        for closer in filter(None, closers):
             with contextlib.suppress(net.IdError):
                 closer(identifier)
 

@@ -14,10 +14,13 @@ PACKAGE = ROOT / "dryad_net"
 
 # A new module belongs somewhere in here; a package stands for all its modules.
 ORDER = [
-    *["version", "errors", "table", "addresses", "options", "checks", "connect"],
-    *["_pure.scan", "_pure.buffer", "_pure.mask", "_pure.frame", "_pure.sock", "_pure.poll"],
-    *["_pure.receiver", "_pure.stream", "_pure.datagram", "_pure.websocket", "_pure.call", "_backend"],
-    *["service", "stream", "datagram", "listener", "handshake", "websocket", "registry", "native"],
+    *["version", "errors", "close_codes", "table", "addresses", "options", "checks", "connect"],
+    *["url", "http_headers", "deflate", "handshake_settings", "handshake_client", "handshake_server", "handshake"],
+    *["tls", "_pure.scan", "_pure.buffer", "_pure.mask", "_pure.frame", "_pure.message", "_pure.sock", "_pure.poll"],
+    *["_pure.receiver", "_pure.stream", "_pure.datagram", "_pure.framed", "_pure.websocket", "_pure.waiter"],
+    *["_pure.call", "_backend", "service", "stream", "datagram", "listener"],
+    *["opening", "websocket", "websocket_server", "registry"],
+    *["native.ws_kinds", "native.tcp", "native.udp", "native.ws", "native.ws_extensions", "native.net"],
     *["__init__", "command", "__main__"],
 ]
 MODULES = {
@@ -26,7 +29,7 @@ MODULES = {
     if not (path.name == "__init__.py" and path.parent != PACKAGE)
 }
 # What the byte-level core may know of the layers above it: how errors are called, and the kinds of arguments.
-CORE_MAY_USE = {"errors", "checks"}
+CORE_MAY_USE = {"errors", "checks", "close_codes"}
 
 
 def position(module: str) -> int:

@@ -65,6 +65,11 @@ class Buffer:
             return limit if final else 0
         return len(text[0].encode("utf-8", "surrogateescape"))
 
+    def has_character(self) -> bool:
+        """Is the first character all there?"""
+        ahead = bytes(self._data[self._start : self._start + _LONGEST_CHARACTER])
+        return codecs.utf_8_decode(ahead, "surrogateescape", False)[1] > 0
+
     def room_for_text(self, size: int) -> int:
         """How much to read so that take_text(size) has something and nothing is left over, if all comes:
         up to size bytes, or what the first character, which has begun, still lacks."""
@@ -95,6 +100,11 @@ class Buffer:
         self._consume(end - self._start)
         self._scanned = 0
         return text
+
+    def find(self, sought: bytes) -> int:
+        """How many bytes there are up to and including the first occurrence; -1 if there is none."""
+        end = find(self._data, sought, self._start)
+        return end if end < 0 else end - self._start
 
     def clear(self) -> None:
         """Let everything go."""

@@ -53,6 +53,7 @@ class Receiver(Socket):
             with self._lock:
                 found = self._incoming.take_bytes(size)
                 if found is not None:
+                    self._note_rest(len(self._incoming) > 0)
                     return found
                 filled = self._fill(size)
                 if filled:
@@ -69,6 +70,7 @@ class Receiver(Socket):
             with self._lock:
                 found = self._incoming.take_text(size, self._ended)
                 if found is not None:
+                    self._note_rest(len(self._incoming) > 0)
                     return found
                 if self._fill(self._incoming.room_for_text(size)):
                     continue
@@ -100,6 +102,7 @@ class Receiver(Socket):
         while True:
             with self._lock:
                 found = self._incoming.take_text_until(self._delimiter_bytes(delimiter))
+                self._note_rest(len(self._incoming) > 0)
                 if found is not None:
                     return found
                 if len(self._incoming) >= UNTIL_LIMIT:
@@ -136,6 +139,15 @@ class Receiver(Socket):
             except OSError as error:
                 self._fail(error)
             return not self._ended
+
+    def _readiness(self, readable: bool) -> bool:
+        """Would recv() not give None right now? A character that is not all there does not count."""
+        with self._lock:
+            if self._closed or self._ended:
+                return True
+            if readable:
+                self._fill(BLOCK)
+            return self._ended or self._incoming.has_character()
 
     def _fill(self, room: int) -> bool:
         """One read into the buffer. False: nothing there now, or (``_ended``) never again."""

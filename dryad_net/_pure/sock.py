@@ -35,6 +35,31 @@ _LINGER = "hh" if sys.platform == "win32" else "ii"  # struct linger
 _LONGEST_WAIT = 2**31 / 1000  # what poll(2) takes, in seconds
 
 
+# Who waits on many sockets at once (waiter): told when one of them becomes ready other than by its descriptor.
+attendants: list[Any] = []
+# A script that waits on many sockets, does something, and waits again, has not gone away meanwhile.
+_ATTENDED_SECONDS = 0.1
+
+
+class Attention:
+    """How many waits on many sockets are under way, when the last one ended, and how many sockets were closed."""
+
+    waits = 0
+    last = -_ATTENDED_SECONDS
+    closings = 0
+
+    @classmethod
+    def attend(cls, change: int) -> None:
+        """A wait begins (1) or ends (-1)."""
+        cls.waits += change
+        cls.last = time.monotonic()
+
+    @classmethod
+    def is_there(cls) -> bool:
+        """Is somebody waiting on many sockets, or about to do it again?"""
+        return cls.waits > 0 or time.monotonic() - cls.last < _ATTENDED_SECONDS
+
+
 def deadline_after(timeout_ms: int) -> float | None:
     """Milliseconds from now (negative: no limit) as a moment of the monotonic clock, in seconds."""
     return None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
@@ -85,6 +110,9 @@ class Socket:
 
     Made from a socket.socket, or from another Socket, whose socket it takes over. Owns it until
     release() or abandon().
+
+    attention: there is something for its reader, whatever the descriptor says; unwatched: only that
+    counts.
     """
 
     def __init__(self, handle: Socket | socket.socket) -> None:
@@ -96,6 +124,9 @@ class Socket:
         self._users = 0
         self._waiting = 0
         self._wakers: tuple[socket.socket, socket.socket] | None = None
+        self.attention = False
+        self.unwatched = False
+        self._attended = 0
 
     def fileno(self) -> int:
         """The descriptor, or -1 when it has been given back."""
@@ -111,9 +142,27 @@ class Socket:
             if self._closed:
                 return False
             self._closed = True
+            Attention.closings += 1
             if self._wakers is not None:
                 self._wakers[1].send(b"\0")
-            return True
+        self.poke()
+        return True
+
+    def poke(self) -> None:
+        """Tell those who wait on this socket among others to look at it."""
+        if not self._attended:
+            return
+        for attendant in attendants:
+            attendant.poke(self)
+
+    def _note_rest(self, anything: bool) -> None:
+        """What was not taken stays, for the next call; who waits on many sockets cannot see it from outside."""
+        if anything and self._attended:
+            self.poke()
+
+    def _readiness(self, readable: bool) -> bool:
+        """Would a receive or an accept not give None right now? readable: what the poller says."""
+        return readable or self._closed or self.attention
 
     def release(self) -> None:
         """Give the descriptor back, as soon as no thread waits on it."""

@@ -46,7 +46,7 @@ class Stream(Receiver):
         deadline = deadline_after(self.timeout_ms)
         with self._lock:
             self._check_writable()
-        if not self._sending.acquire(timeout=_lock_seconds(deadline)):
+        if not self._sending.acquire(timeout=lock_seconds(deadline)):
             raise NetworkTimeoutError("nothing was sent before the time was up")
         try:
             return self._send_in_turn(view, deadline)
@@ -179,7 +179,7 @@ class Stream(Receiver):
         return 0
 
 
-def _lock_seconds(deadline: float | None) -> float:
+def lock_seconds(deadline: float | None) -> float:
     """A deadline as Lock.acquire takes it."""
     if deadline is None:
         return -1

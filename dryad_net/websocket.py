@@ -1,0 +1,343 @@
+"""A WebSocket connection: its handshake, its life in the background, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import handshake, service
+from ._backend import mask, poll, sock, websocket
+from .close_codes import ABNORMAL, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
+from .connect import connect as connect_socket
+from .errors import NetworkError
+from .opening import ClientOpening, Opening, ServerOpening, compressors
+from .options import KEEPALIVE, NODELAY
+from .table import table
+from .url import parse
+
+if TYPE_CHECKING:
+    from .deflate import Deflater, Parameters
+    from .websocket_server import Server
+
+# What may wait to be sent to one peer.
+QUEUE_LIMIT = 16 * 1024 * 1024
+# How long after connect() the handshake begins by itself, if no call has begun it.
+LAZY_SECONDS = 0.1
+# With keepalive: the silence after which a ping is sent, and how long its answer may take.
+KEEPALIVE_SECONDS = 20.0
+
+# Connections that the script has closed and whose peers have not answered yet, by ID.
+closing: dict[int, Connection] = {}
+
+
+class Connection(websocket.WebSocket):
+    """A WebSocket connection, our own or a client of a server.
+
+    Owns its descriptor until it is closed, and what it has received until the script closes it.
+    Between two calls of the script the background thread serves it.
+    """
+
+    __slots__ = (
+        "compression", "connected_at", "deadline", "head", "id", "keeps_alive", "opening", "peer", "pinged", "server",
+        "spare_deflater", "subprotocol",
+    )  # fmt: skip
+
+    kind = "a WebSocket connection"
+
+    def __init__(self, handle: sock.Socket, opening: Opening, peer: tuple[str, int], server: Server | None) -> None:
+        super().__init__(handle)
+        self.set_role(server is None)
+        self.id = 0
+        self.opening: Opening | None = opening
+        self.peer = peer
+        self.server = server
+        self.head = b""
+        self.subprotocol: str | None = None
+        self.compression: Parameters | None = None
+        self.spare_deflater: Deflater | None = None
+        self.connected_at: float | None = None
+        self.deadline: float | None = None
+        self.keeps_alive = False
+        self.pinged = False
+        with contextlib.suppress(OSError):  # the peer is gone already, which the first read tells
+            self.set_option(*NODELAY, 1)
+
+    @property
+    def socket(self) -> sock.Socket:
+        return self
+
+    # ---- the opening handshake
+
+    def complete_handshake(self, timeout_ms: int) -> bool:
+        """Go on with the handshake, waiting so long. True: it is over; False: the time is up, or closed."""
+        opening = self.opening
+        if opening is None:
+            return True
+        deadline = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
+        seconds = -1.0 if deadline is None else min(timeout_ms / 1000, threading.TIMEOUT_MAX)
+        if not opening.lock.acquire(blocking=timeout_ms != 0, timeout=seconds if timeout_ms else -1):
+            return False
+        try:
+            return self._go_on(opening, deadline)
+        finally:
+            opening.lock.release()
+
+    def _go_on(self, opening: Opening, deadline: float | None) -> bool:
+        while not self.is_closed():
+            if self.opening is None or opening.step(self):
+                return True
+            left_ms = -1 if deadline is None else max(math.ceil((deadline - time.monotonic()) * 1000), 0)
+            patience_ms = opening.patience_ms()
+            if patience_ms is not None and not 0 <= left_ms <= patience_ms:
+                self.fill_for_handshake(patience_ms)
+            elif not self.fill_for_handshake(left_ms):
+                return False
+        return False
+
+    def opened(self, agreement: handshake.Agreement) -> None:
+        """The handshake has succeeded."""
+        self.opening = None
+        self.deadline = None
+        self.subprotocol = agreement.subprotocol
+        self.compression = agreement.compression
+        self.connected_at = time.time()
+        inflater, deflater = compressors(agreement.compression, self.server is None)
+        self.open(inflater, deflater)
+        if self.server is not None:
+            self.server.completed(self)
+        self._begin_keepalive()
+        self._let_service_watch()
+
+    def fail_opening(self, error: NetworkError) -> None:
+        """The handshake has failed; for a connection of our own, the next call says why."""
+        self.opening = None
+        if self.server is not None:
+            self.server.failed(self, error)
+        self.fail_with(error, ABNORMAL)
+
+    def started(self) -> bool:
+        """Has the handshake begun, so that settings come too late for it?"""
+        return self.opening is None or self.opening.started
+
+    # ---- settings
+
+    def set_keepalive(self, enable: bool) -> None:
+        """Find out whether a silent peer is still there, by pings and by TCP."""
+        self.keeps_alive = enable
+        if not self.is_closed() and self.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                self.set_option(*KEEPALIVE, enable)
+        self._begin_keepalive()
+
+    def _begin_keepalive(self) -> None:
+        self.set_ping_watch(self.keeps_alive)
+        self.pinged = False
+        if self.opening is None and self.is_open():
+            self.deadline = time.monotonic() + KEEPALIVE_SECONDS if self.keeps_alive else None
+            service.schedule(self)
+
+    def set_compressing(self, enable: bool) -> None:
+        """After the handshake: stop or go on compressing what we send. It must have been agreed."""
+        if enable and self.spare_deflater is not None:
+            self.set_deflater(self.spare_deflater)
+            self.spare_deflater = None
+        elif not enable and self.spare_deflater is None:
+            self.spare_deflater = self.take_deflater()
+
+    # ---- in the background
+
+    def _let_service_watch(self) -> None:
+        with contextlib.suppress(OSError):  # no thread to be had: the script's calls do what they can
+            service.watch(self)
+
+    def _hand_over(self, events: int) -> None:
+        with contextlib.suppress(OSError):
+            service.hand_over(self, events)
+
+    def unsent(self) -> bool:
+        """Is anything sent before the close not with the peer yet?"""
+        return self.is_closed() and self.fileno() >= 0 and (self.outgoing_size > 0 or self.unacknowledged() > 0)
+
+    def leave_to_service(self) -> None:
+        """Something is queued that the background must send."""
+        self._hand_over(poll.WRITE)
+
+    def resumed(self) -> None:
+        """The script has read so much that more can be read from the peer."""
+        self._let_service_watch()
+
+    def work(self) -> int:
+        """What there is to do while no call of the script's does it; see service.Task."""
+        if self.is_closed() or self.is_over():
+            return self._finish()
+        if self.opening is not None:
+            if not self.complete_handshake(0) and self.opening is not None:
+                return poll.READ | (0 if self.flush() else poll.WRITE)
+            if not self.is_open():
+                return self._finish()
+        if self.take_touched():
+            self._let_service_watch()
+            return 0 if self.flush() else poll.WRITE
+        events = self.serve()
+        if self.has_messages() or self.is_over():
+            self.poke()
+        if self.is_over():
+            return self._finish()
+        return events
+
+    def _finish(self) -> int:
+        events = self.finish()
+        if not events:
+            self.deadline = None
+            closing.pop(self.id, None)
+        elif self.is_over():
+            closing.pop(self.id, None)
+        return events
+
+    def expire(self) -> bool:
+        """A deadline has passed: of the handshake, the keepalive or the close."""
+        if self.is_closed() or self.is_over():
+            self.abort()
+            closing.pop(self.id, None)
+            return False
+        if isinstance(self.opening, ServerOpening):
+            with contextlib.suppress(NetworkError):
+                self.opening.refuse(self, 408, "the handshake took too long")
+            self.fail_opening(NetworkError("the handshake took too long"))
+            return True
+        if self.opening is not None:
+            self.deadline = None
+            if not self.complete_handshake(0):
+                self._hand_over(poll.READ)
+            return True
+        self._check_keepalive()
+        return True
+
+    def _check_keepalive(self) -> None:
+        now = time.monotonic()
+        silence = self.silence()
+        self.deadline = now + KEEPALIVE_SECONDS
+        if not self.keeps_alive:
+            self.deadline = None
+        elif self.is_paused():
+            self.pinged = False  # nothing is heard, because the script does not read
+        elif silence < KEEPALIVE_SECONDS:
+            self.pinged = False
+            self.deadline = now + KEEPALIVE_SECONDS - silence
+        elif not self.pinged:
+            self.pinged = True
+            self.ping_now()
+        else:
+            reason = f"the peer has not answered a ping for {KEEPALIVE_SECONDS:g} s"
+            self.fail_with(NetworkError(f"the connection was closed (1011): {reason}"), INTERNAL_ERROR)
+
+    def ending(self) -> None:
+        """No more messages will come or go: what is left is the background's."""
+        self.poke()
+        self.deadline = time.monotonic() + service.CLOSE_SECONDS
+        events = self._finish()
+        if events:
+            try:
+                service.hand_over(self, events)
+            except OSError:
+                self.abort()
+        else:
+            service.withdraw(self)
+
+    # ---- the end
+
+    def close(self, code: int = NORMAL, reason: str = "", wait_for_peer: bool = True) -> None:
+        """Close at once for the script; the closing handshake is the background's."""
+        if not self.begin_closing(code, reason, wait_for_peer):
+            return
+        self.opening = None
+        table.retire(self.id)
+        if self.server is not None:
+            self.server.clients.pop(self.id, None)
+        if self.is_closing() and self.id:
+            closing[self.id] = self
+        self.ending()
+
+    def kick(self) -> None:
+        """Close without waiting for the peer's answer."""
+        self.close(POLICY_VIOLATION, wait_for_peer=False)
+
+    def abandon(self) -> None:
+        """In the child of a fork: close this copy of the descriptor."""
+        self.deadline = None
+        super().abandon()
+
+    # ---- what there is to know
+
+    def info(self) -> dict[str, Any]:
+        """What native_ws_client_info tells."""
+        path, headers = handshake.describe(self.head) if self.head else ("", {})
+        return {
+            "ip": self.peer[0],
+            "port": self.peer[1],
+            "path": path,
+            "headers": headers,
+            "subprotocol": self.subprotocol,
+            "compression": self.compression is not None,
+            "state": self.get_state(),
+            "close_code": self.close_code or None,
+            "close_reason": self.close_reason,
+            "connected_at": self.connected_at,
+            "bytes_sent": self.bytes_sent,
+            "bytes_received": self.bytes_received,
+            "messages_sent": self.messages_sent,
+            "messages_received": self.messages_received,
+            "latency_ms": self.latency_ms(),
+        }
+
+
+class ClientConnection(Connection):
+    """A WebSocket connection of our own."""
+
+    __slots__ = ("url",)
+
+    def __init__(
+        self, handle: sock.Socket, opening: ClientOpening, peer: tuple[str, int], identifier: int
+    ) -> None:
+        super().__init__(handle, opening, peer, None)
+        self.id = identifier
+        self.url = opening.url
+
+    def opened(self, agreement: handshake.Agreement) -> None:
+        opening = self.opening
+        assert isinstance(opening, ClientOpening)
+        self.head = opening.request
+        super().opened(agreement)
+
+
+def connect(url: str) -> ClientConnection:
+    """Open a connection to a WebSocket server and give it an ID; the handshake comes later.
+
+    url: ws:// or wss://.
+    Errors: ArgumentError, and as connect.connect.
+    """
+    parsed = parse(url)
+    service.prepare()
+    handle = sock.adopt(connect_socket(parsed.host, parsed.port))
+    peer = handle.peer_address()
+    opening = ClientOpening(parsed)
+    connection: ClientConnection = table.add(lambda identifier: ClientConnection(handle, opening, peer, identifier))
+    connection.deadline = time.monotonic() + LAZY_SECONDS
+    with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
+        service.schedule(connection)
+    return connection
+
+
+def _forget_parent() -> None:
+    mask.forget_keys()
+    for connection in closing.values():
+        connection.abandon()
+    closing.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)

@@ -1,0 +1,210 @@
+"""A WebSocket server: handshakes side by side, clients that wait to be accepted, and messages to all."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from . import service
+from ._backend import framed, poll, sock
+from .close_codes import GOING_AWAY
+from .errors import NetworkError
+from .handshake import Settings
+from .listener import open_listener
+from .opening import ServerOpening
+from .table import table
+from .websocket import QUEUE_LIMIT, Connection
+
+if TYPE_CHECKING:
+    import ssl
+
+logger = logging.getLogger("dryad_net")
+
+HANDSHAKE_SECONDS = 10.0
+# How many clients may wait to be accepted; then no further handshakes are begun.
+READY_LIMIT = 1024
+# How many connections are accepted before others get their turn in the background.
+ACCEPT_BATCH = 64
+
+
+class Server(sock.Listener):
+    """A listening socket, the handshakes under way on it, and its clients.
+
+    Owns its descriptor until stop(), and the connections that no accept has handed out.
+    """
+
+    __slots__ = (
+        "clients", "context", "deadline", "id", "keeps_alive", "max_frame_size", "max_message_size", "pending", "ready",
+        "resting", "settings", "timeout_ms",
+    )  # fmt: skip
+
+    kind = "a WebSocket server"
+
+    def __init__(self, handle: sock.Socket, identifier: int, context: ssl.SSLContext | None) -> None:
+        super().__init__(handle)
+        self.unwatched = True  # clients are there when their handshakes are complete, not before
+        self.id = identifier
+        self.context = context
+        self.settings = Settings()
+        self.clients: dict[int, Connection] = {}
+        self.pending: dict[Connection, None] = {}
+        self.ready: deque[Connection] = deque()
+        self.resting = False  # no handshakes are begun, since too many wait
+        self.deadline: float | None = None
+        self.keeps_alive = False
+        self.max_frame_size: int | None = None
+        self.max_message_size: int | None = None
+        self.timeout_ms: int | None = None
+
+    @property
+    def socket(self) -> sock.Socket:
+        return self
+
+    # ---- in the background: handshakes
+
+    def work(self) -> int:
+        """Accept connections and begin their handshakes; see service.Task."""
+        for _ in range(ACCEPT_BATCH):
+            if self.is_closed():
+                return 0
+            if len(self.ready) + len(self.pending) >= 2 * READY_LIMIT or len(self.ready) >= READY_LIMIT:
+                self.resting = True
+                return 0
+            try:
+                if self.accept(0, self._begin) is None:
+                    break
+            except OSError as error:
+                # No descriptors, or no memory: those who wait outside wait a little longer.
+                logger.info("server %s: cannot accept: %s", self.id, error)
+                self.resting = True
+                self.deadline = time.monotonic() + service.LOOK_SECONDS
+                service.schedule(self)
+                return 0
+        return poll.READ
+
+    def _begin(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
+        client = Connection(handle, ServerOpening(self.settings, self.context), peer, self)
+        self._apply_settings(client)
+        self.pending[client] = None
+        client.deadline = time.monotonic() + HANDSHAKE_SECONDS
+        events = client.work()
+        try:
+            if events:
+                service.hand_over(client, events)
+        except OSError:
+            self.pending.pop(client, None)
+            client.abort()
+            raise
+        return client
+
+    def _apply_settings(self, client: Connection) -> None:
+        if self.max_frame_size is not None:
+            client.set_max_frame_size(self.max_frame_size)
+        if self.max_message_size is not None:
+            client.set_max_message_size(self.max_message_size)
+        if self.timeout_ms is not None:
+            client.set_timeout(self.timeout_ms)
+        if client.keeps_alive != self.keeps_alive:
+            client.set_keepalive(self.keeps_alive)
+
+    def completed(self, client: Connection) -> None:
+        """A client's handshake has succeeded."""
+        self.pending.pop(client, None)
+        if self.is_closed():
+            client.close(GOING_AWAY)
+            return
+        self.ready.append(client)
+        self.attention = True
+        self.poke()
+
+    def failed(self, client: Connection, error: NetworkError) -> None:
+        """A client's handshake has failed, or took too long."""
+        self.pending.pop(client, None)
+        logger.info("server %s: no handshake with %s port %s: %s", self.id, *client.peer, error.detail)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """There is room for handshakes again."""
+        if self.resting and not self.is_closed():
+            self.resting = False
+            with contextlib.suppress(OSError):
+                service.hand_over(self, poll.READ)
+
+    def expire(self) -> bool:
+        """Try again to accept."""
+        self.deadline = None
+        self._go_on()
+        return True
+
+    def unsent(self) -> bool:
+        """Nothing is sent through a server."""
+        return False
+
+    # ---- for the script
+
+    def next_client(self) -> Connection | None:
+        """The client whose handshake has been complete for longest; None if there is none."""
+        try:
+            client = self.ready.popleft()
+        except IndexError:
+            return None
+        self.attention = bool(self.ready)
+        self._apply_settings(client)
+        table.add(lambda identifier: self._name(client, identifier))
+        self._go_on()
+        return client
+
+    def _name(self, client: Connection, identifier: int) -> Connection:
+        client.id = identifier
+        self.clients[identifier] = client
+        return client
+
+    def connected_clients(self) -> list[Connection]:
+        """The accepted clients that are still connected, in the order they were accepted."""
+        return [client for client in list(self.clients.values()) if client.is_connected()]
+
+    def broadcast(self, opcode: int, payload: bytes, but: int | None = None) -> int:
+        """Send a message to every client, but perhaps one, without waiting. Returns how many it reaches."""
+        if but is None or but not in self.clients:
+            clients = list(self.clients.values())
+        else:
+            clients = [client for client in list(self.clients.values()) if client.id != but]
+        return framed.broadcast(clients, opcode, payload, QUEUE_LIMIT)
+
+    def stop(self) -> None:
+        """Stop listening, and close every client."""
+        if not self.begin_close():
+            return
+        table.retire(self.id)
+        service.withdraw(self)
+        self.release()
+        for client in [*self.pending, *self.ready, *self.clients.values()]:
+            client.close(GOING_AWAY)
+        self.pending.clear()
+        self.ready.clear()
+
+    def abandon(self) -> None:
+        """In the child of a fork: close the copies of its descriptors."""
+        super().abandon()
+        for client in [*self.pending, *self.ready]:
+            client.abandon()
+
+
+def listen(ip: str, port: int, context: ssl.SSLContext | None = None) -> Server:
+    """Start a server and give it an ID.
+
+    ip: an address, or listener.EVERY_INTERFACE; port: 0 for any free one; context: for wss.
+    Errors: as listener.open_listener.
+    """
+    service.prepare()
+    handle = open_listener(ip, port)
+    server: Server = table.add(lambda identifier: Server(handle, identifier, context))
+    try:
+        service.hand_over(server, poll.READ)
+    except OSError:
+        server.stop()
+        raise
+    return server

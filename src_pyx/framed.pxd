@@ -1,0 +1,59 @@
+from libc.stdint cimport int64_t, uint64_t
+
+from .message cimport Messages
+from .stream cimport Stream
+
+cdef enum:
+    CONNECTING = 0
+    OPEN = 1
+    CLOSING = 2
+    CLOSED = 3
+
+# A message on its way out: what of it is framed, and where the rest is.
+cdef struct Outgoing:
+    int opcode  # of the next frame
+    const char *data  # what is not framed yet
+    size_t left
+    bint begun
+    unsigned char key[4]
+    size_t key_offset
+    size_t frame_left  # of the frame whose header is written
+    const char *chunk  # to be sent next
+    size_t chunk_left
+    const char *direct  # behind the chunk: payload that is sent from where it lies
+    size_t direct_left
+
+cdef class Framed(Stream):
+    cdef readonly int state
+    cdef bint client
+    cdef Messages messages
+    cdef object tls
+    cdef object deflater
+    cdef bytes pong_due
+    cdef readonly int close_code
+    cdef readonly str close_reason
+    cdef readonly uint64_t bytes_sent
+    cdef readonly uint64_t messages_sent
+
+    cdef int check_open(self) except -1
+    cdef int send_message(self, int opcode, data) except -1
+    cdef int send_bytes(self, int opcode, const char *data, size_t size) except -1
+    cdef bint is_plain(self) noexcept
+    cdef int send_rest(self, int opcode, size_t size, bytes rest) except -1
+    cdef int send_in_turn(self, int opcode, const char *data, size_t size) except -1
+    cdef int wait_for_turn(self, int64_t deadline) except -1
+    cdef int send_plain(self, int opcode, const char *data, size_t size, int64_t deadline) except -1
+    cdef bint next_chunk(self, Outgoing *out, char *block) except -1
+    cdef Py_ssize_t send_chunk(self, Outgoing *out) noexcept
+    cdef int queue_rest(self, Outgoing *out, char *block) except -1
+    cdef int send_encoded(self, int opcode, const char *data, size_t size, int64_t deadline) except -1
+    cdef bytes wire(self, int opcode, data)
+    cdef bint wait_to_send(self, int64_t deadline) except -1
+    cdef int queue_first(self, bytes data) except -1
+    cdef int after_sending(self) except -1
+    cdef int send_control(self, int opcode, bytes payload) except -1
+    cdef int transmit(self, bytes data) except -1
+    cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1
+    cdef int end_protocol(self, int state, int code, str reason) except -1
+    cdef bint pump(self) except -1
+    cdef bint may_pump(self) noexcept

@@ -1,0 +1,497 @@
+"""Messages out: framed, masked by a client, compressed and encrypted where that was agreed, and sent.
+
+A message goes out whole or not at all. What the kernel has no room for waits in the stream's queue,
+and so does whatever must not come between the bytes of a message that is being sent; while a call
+waits for room, it reads what comes, so that two peers who both send cannot block each other.
+"""
+
+from collections import deque
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_Check
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from .buffer cimport BLOCK, acquire_block, release_block
+from .frame cimport CLOSE, CONTINUATION, FIN, PONG, write_header
+from .mask cimport mask_copy, next_key
+from .message cimport Messages
+from .posix cimport EAGAIN, POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
+from .sock cimport deadline_after, would_block
+from .stream cimport Stream
+
+from .frame import build
+
+from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cdef enum:
+    NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
+    DIRECT_SIZE = 16384  # payloads from this size on are sent from where they lie, if nothing masks them
+
+cdef int64_t DONT_WAIT = 0
+
+
+cdef class Framed(Stream):
+    """The sending half of a WebSocket connection, and what is known of its state.
+
+    Owns what its Stream owns. A subclass offers complete_handshake(), leave_to_service() and ending().
+    """
+
+    def __cinit__(self, handle, *args, **kwargs):
+        self.state = CONNECTING
+        self.messages = Messages(False)
+        self.close_reason = ""
+
+    def complete_handshake(self, timeout_ms):
+        """Go on with the handshake; the subclass knows how."""
+        raise NotImplementedError
+
+    def leave_to_service(self):
+        """Something is queued; the subclass knows who sends it."""
+        raise NotImplementedError
+
+    def set_role(self, bint client):
+        """Say which end this is: a client masks what it sends."""
+        self.client = client
+        self.messages.client = client
+
+    def set_tls(self, tls):
+        """Have everything encrypted and decrypted by this session; None: by nobody."""
+        self.tls = tls
+
+    def set_deflater(self, deflater):
+        """Have messages compressed by this; None: not compressed."""
+        self.deflater = deflater
+
+    def take_deflater(self):
+        """Compress no more. Returns what has done it."""
+        deflater = self.deflater
+        self.deflater = None
+        return deflater
+
+    def set_max_frame_size(self, size_t size):
+        """Take no frames with a larger payload, and send none."""
+        self.messages.max_frame_size = size
+
+    def set_max_message_size(self, size_t size):
+        """Take no larger messages."""
+        self.messages.max_message_size = size
+
+    def send_text(self, data):
+        """Send a text message.
+
+        data: an ASCII str, or UTF-8 in a bytes-like object.
+        Errors: NetworkTimeoutError (nothing of it was sent), NetworkError, IdError (closed).
+        """
+        self.send_message(1, data)
+
+    def send_binary(self, data):
+        """Send a binary message. data: a bytes-like object. Errors: as send_text."""
+        self.send_message(2, data)
+
+    def send_frame(self, int opcode, bytes payload not None):
+        """Send a control frame, waiting as a message would. Errors: as send_text."""
+        self.send_message(opcode, payload)
+
+    cdef int check_open(self) except -1:
+        if self.closed:
+            raise IdError("closed")
+        if self.state == CONNECTING and not self.complete_handshake(self.timeout_ms):
+            if self.closed:
+                raise IdError("closed")
+            raise NetworkTimeoutError("the handshake was not complete before the time was up")
+        if self.state != OPEN or self.broken:
+            self.raise_trouble()
+            if self.close_code:
+                raise NetworkError(f"not connected: the connection was closed ({self.close_code})")
+            raise NetworkError("not connected")
+        return 0
+
+    cdef int send_message(self, int opcode, data) except -1:
+        cdef Py_buffer view
+        cdef const char *text
+        cdef Py_ssize_t size
+        if self.state != OPEN or self.broken or self.closed:
+            self.check_open()
+        if PyUnicode_Check(data):
+            text = PyUnicode_AsUTF8AndSize(data, &size)
+            return self.send_bytes(opcode, text, size)
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            return self.send_bytes(opcode, <const char *> view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef bint is_plain(self) noexcept:
+        """Does the wire carry frames that need nothing but a header and perhaps a mask?"""
+        return self.tls is None and self.deflater is None
+
+    cdef int send_bytes(self, int opcode, const char *data, size_t size) except -1:
+        cdef unsigned char key[4]
+        cdef char *block
+        cdef int header
+        cdef Py_ssize_t total, n
+        cdef bytes rest
+        if (size >= NOGIL_SIZE or size > self.messages.max_frame_size or self.outgoing_size or self.sending.taken
+                or not self.is_plain()):
+            self.send_in_turn(opcode, data, size)
+        else:
+            block = acquire_block()
+            if self.client:
+                next_key(key)
+                header = write_header(<unsigned char *> block, opcode | FIN, size, key)
+                mask_copy(block + header, data, size, key, 0)
+            else:
+                header = write_header(<unsigned char *> block, opcode | FIN, size, NULL)
+                memcpy(block + header, data, size)
+            total = header + <Py_ssize_t> size
+            n = dryad_send_now(self.fd, block, total)
+            if n != total:
+                rest = PyBytes_FromStringAndSize(block + n, total - n) if n > 0 else None
+            release_block(block)
+            if n > 0 and n != total:
+                # The kernel is full, but has taken the beginning: so the rest follows, when it can.
+                return self.send_rest(opcode, size, rest)
+            if n < 0 and not would_block(n):
+                return self.send_failed(n)
+            if n != total:
+                self.send_in_turn(opcode, data, size)
+        if opcode < CLOSE:
+            self.messages_sent += 1
+            self.bytes_sent += size
+        return 0
+
+    cdef int send_rest(self, int opcode, size_t size, bytes rest) except -1:
+        """The rest of a message whose beginning is sent: the kernel takes it in time, or it is queued."""
+        cdef int64_t deadline = deadline_after(self.timeout_ms)
+        if opcode < CLOSE:
+            self.messages_sent += 1
+            self.bytes_sent += size
+        self.queue_first(rest)
+        self.sending.take(DONT_WAIT)
+        try:
+            while not self.flush_queue():
+                if not self.wait_to_send(deadline):
+                    break
+            if self.closed:
+                raise IdError("closed")
+        finally:
+            self.sending.give()
+            self.after_sending()
+        return 0
+
+    cdef int send_in_turn(self, int opcode, const char *data, size_t size) except -1:
+        cdef int64_t deadline = deadline_after(self.timeout_ms)
+        if self.sending.take(deadline) == 0:
+            raise NetworkTimeoutError("nothing was sent before the time was up")
+        try:
+            self.wait_for_turn(deadline)
+            if self.is_plain():
+                self.send_plain(opcode, data, size, deadline)
+            else:
+                self.send_encoded(opcode, data, size, deadline)
+        finally:
+            self.sending.give()
+            self.after_sending()
+        return 0
+
+    cdef int wait_for_turn(self, int64_t deadline) except -1:
+        """Until everything queued before is with the kernel; nothing of the message is sent if it takes too long."""
+        while True:
+            self.check_open()
+            if self.flush_queue():
+                self.check_open()
+                return 0
+            if not self.wait_to_send(deadline):
+                self.check_open()
+                raise NetworkTimeoutError("nothing was sent before the time was up")
+
+    cdef bint wait_to_send(self, int64_t deadline) except -1:
+        """Wait for room, and read what comes meanwhile. False: the time is up, or closed."""
+        cdef short events = POLLOUT
+        if self.may_pump():
+            events |= POLLIN
+        if not self.wait(events, deadline):
+            return False
+        if events & POLLIN:
+            self.pump()
+        return True
+
+    # ---- plain frames, made as they are sent
+
+    cdef int send_plain(self, int opcode, const char *data, size_t size, int64_t deadline) except -1:
+        cdef Outgoing out
+        cdef char *block
+        cdef Py_ssize_t n
+        cdef bint ready
+        out.opcode = opcode
+        out.data = data
+        out.left = size
+        out.frame_left = out.chunk_left = out.direct_left = 0
+        out.begun = False
+        block = acquire_block()
+        try:
+            while out.chunk_left or out.direct_left or self.next_chunk(&out, block):
+                n = self.send_chunk(&out)
+                if n > 0:
+                    out.begun = True
+                    continue
+                if not would_block(n):
+                    return self.send_failed(n)
+                ready = False
+                try:
+                    ready = self.wait_to_send(deadline)
+                finally:
+                    # Also when a signal handler raised: half a message would be the end of the connection.
+                    if out.begun and (not ready or self.closed or self.state != OPEN or self.broken):
+                        self.queue_rest(&out, block)
+                if not ready or self.closed or self.state != OPEN or self.broken:
+                    self.check_open()
+                    if not out.begun:
+                        raise NetworkTimeoutError("nothing was sent before the time was up")
+                    return 0
+            return 0
+        finally:
+            release_block(block)
+
+    cdef bint next_chunk(self, Outgoing *out, char *block) except -1:
+        """Frame some more of the message. False: there is nothing more to send."""
+        cdef size_t room = BLOCK
+        cdef size_t used = 0
+        cdef size_t part
+        cdef int first
+        out.chunk = block
+        if out.frame_left == 0:
+            if out.left == 0 and out.opcode < 0:
+                return False
+            out.frame_left = min(out.left, self.messages.max_frame_size)
+            first = out.opcode | (FIN if out.frame_left == out.left else 0)
+            out.opcode = CONTINUATION if out.frame_left != out.left else -1
+            if self.client:
+                next_key(out.key)
+                out.key_offset = 0
+            used = write_header(<unsigned char *> block, first, out.frame_left, out.key if self.client else NULL)
+        part = out.frame_left
+        if not self.client and part >= DIRECT_SIZE:
+            out.direct = out.data
+            out.direct_left = part
+        else:
+            part = min(part, room - used)
+            if self.client:
+                mask_copy(block + used, out.data, part, out.key, out.key_offset)
+                out.key_offset += part
+            else:
+                memcpy(block + used, out.data, part)
+            used += part
+        out.data += part
+        out.left -= part
+        out.frame_left -= part
+        out.chunk_left = used
+        return True
+
+    cdef Py_ssize_t send_chunk(self, Outgoing *out) noexcept:
+        """Send without waiting. Returns how many bytes the kernel took, or -errno."""
+        cdef Py_ssize_t n
+        cdef size_t from_chunk
+        cdef int fd = self.fd
+        self.users += 1
+        with nogil:
+            if out.direct_left:
+                n = dryad_send_two_now(fd, out.chunk, out.chunk_left, out.direct, out.direct_left)
+            else:
+                n = dryad_send_now(fd, out.chunk, out.chunk_left)
+        self.leave()
+        if n > 0:
+            from_chunk = min(<size_t> n, out.chunk_left)
+            out.chunk += from_chunk
+            out.chunk_left -= from_chunk
+            out.direct += n - from_chunk
+            out.direct_left -= n - from_chunk
+        return n
+
+    cdef int queue_rest(self, Outgoing *out, char *block) except -1:
+        """Queue what is left of a message whose beginning is sent, before anything that was queued meanwhile."""
+        cdef bytearray rest = bytearray()
+        while True:
+            rest += out.chunk[:out.chunk_left]
+            if out.direct_left:
+                rest += out.direct[:out.direct_left]
+            out.chunk_left = out.direct_left = 0
+            if not self.next_chunk(out, block):
+                break
+        self.queue_first(bytes(rest))
+        return 0
+
+    # ---- compressed or encrypted: made as a whole, and then bound to go out
+
+    cdef int send_encoded(self, int opcode, const char *data, size_t size, int64_t deadline) except -1:
+        cdef pollfd fds[1]
+        while True:
+            # Both ends count what was compressed or encrypted: so there must be room before.
+            fds[0].fd = self.fd
+            fds[0].events = POLLOUT
+            if self.outgoing_size == 0 and dryad_poll(fds, 1, 0) != 0:
+                break
+            if not self.wait_to_send(deadline):
+                self.check_open()
+                raise NetworkTimeoutError("nothing was sent before the time was up")
+            self.wait_for_turn(deadline)
+        self.queue_first(self.wire(opcode, data[:size]))
+        while not self.flush_queue():
+            if not self.wait_to_send(deadline):
+                break
+        if self.broken:
+            self.raise_trouble()
+        if self.closed:
+            raise IdError("closed")
+        return 0
+
+    cdef bytes wire(self, int opcode, data):
+        """A message or control frame as the bytes that carry it."""
+        cdef list frames
+        cdef size_t offset = 0
+        cdef size_t size
+        cdef size_t limit = self.messages.max_frame_size
+        cdef bint compressed = self.deflater is not None and opcode < CLOSE
+        cdef bytes result
+        if compressed:
+            data = self.deflater.deflate(data)
+        size = len(data)
+        if size <= limit or opcode >= CLOSE:
+            result = build(opcode, data, self.client, True, compressed)
+        else:
+            frames = []
+            while True:
+                frames.append(build(CONTINUATION if offset else opcode, data[offset:offset + limit], self.client,
+                                    size - offset <= limit, compressed and offset == 0))
+                offset += limit
+                if offset >= size:
+                    break
+            result = b"".join(frames)
+        return result if self.tls is None else self.tls.encrypt(result)
+
+    cdef int queue_first(self, bytes data) except -1:
+        """Queue what must go out before anything else."""
+        if not data:
+            return 0
+        if self.outgoing is None:
+            self.outgoing = deque()
+        self.outgoing.appendleft(data)
+        self.outgoing_size += len(data)
+        return 0
+
+    cdef int after_sending(self) except -1:
+        """The turn is over: send what could not come between, or leave it to the background."""
+        cdef bytes payload = self.pong_due
+        if self.outgoing_size == 0 and payload is not None:
+            self.pong_due = None
+            if self.state == OPEN:
+                self.send_control(PONG, payload)
+        elif self.outgoing_size != 0:
+            self.leave_to_service()
+        return 0
+
+    # ---- what is sent without waiting
+
+    cdef int send_control(self, int opcode, bytes payload) except -1:
+        """Send a control frame, behind everything that is on its way."""
+        if opcode == PONG and (self.outgoing_size or self.sending.taken):
+            # Who asks more often than he reads answers gets the last one only (RFC 6455, 5.5.3).
+            if self.pong_due is None and not self.sending.taken:
+                self.pong_due = payload
+                self.leave_to_service()
+            self.pong_due = payload
+            return 0
+        return self.transmit(self.wire(opcode, payload))
+
+    def send_now(self, bytes data not None):
+        """Send bytes as they are (encrypted if need be), without waiting; what the kernel does not take is queued."""
+        self.transmit(data if self.tls is None else self.tls.encrypt(data))
+
+    def send_due(self):
+        """Send what the TLS session has to say by itself, without waiting."""
+        cdef bytes data = self.tls.due()
+        if data:
+            self.transmit(data)
+
+    cdef int transmit(self, bytes data) except -1:
+        cdef Py_ssize_t n = -EAGAIN
+        if self.broken or self.fd < 0:
+            return 0
+        if self.outgoing_size == 0 and not self.sending.taken:
+            self.sending.take(DONT_WAIT)
+            n = self.send_some(PyBytes_AS_STRING(data), len(data))
+            self.sending.give()
+            if n == len(data):
+                return 0
+            if n < 0 and not would_block(n):
+                self.broken = True
+                self.trouble = from_errno(<int> -n)
+                return 0
+        if n > 0:
+            self.queue_first(data[n:])  # also before what others queued meanwhile
+        else:
+            if self.outgoing is None:
+                self.outgoing = deque()
+            self.outgoing.append(data)
+            self.outgoing_size += len(data)
+        self.leave_to_service()
+        return 0
+
+    def flush(self):
+        """Send what is queued, without waiting. True when nothing is left to send."""
+        cdef bint flushed = Stream.flush(self)
+        if flushed and self.pong_due is not None:
+            self.after_sending()
+        return flushed and self.outgoing_size == 0
+
+    cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
+        """Send a broadcast's message without waiting. False: it does not reach this client."""
+        cdef Py_ssize_t queued
+        cdef bytes data
+        if self.state != OPEN or self.broken or self.closed:
+            return False
+        queued = self.outgoing_size
+        if queued and queued + len(payload) > limit:
+            self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
+            return False
+        data = frame if self.is_plain() and len(payload) <= <Py_ssize_t> self.messages.max_frame_size else (
+            self.wire(opcode, payload))
+        self.transmit(data)
+        if self.broken:
+            return False
+        if self.outgoing_size > limit:
+            self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
+            return False
+        self.messages_sent += 1
+        self.bytes_sent += len(payload)
+        return True
+
+    # ---- what the receiving half does
+
+    cdef bint may_pump(self) noexcept:
+        return False
+
+    cdef bint pump(self) except -1:
+        return False
+
+    cdef int end_protocol(self, int state, int code, str reason) except -1:
+        return 0
+
+
+def broadcast(clients, int opcode, bytes payload not None, Py_ssize_t limit):
+    """Send one message to many clients of a server, without waiting for any.
+
+    clients: a list of Framed; limit: bytes that may wait for one of them.
+    Returns how many it reaches.
+    """
+    cdef bytes frame = build(opcode, payload, False)
+    cdef int reached = 0
+    cdef Framed client
+    for client in clients:
+        reached += client.offer_message(opcode, payload, frame, limit)
+    return reached

@@ -1,0 +1,254 @@
+"""Waiting for any of many sockets: connections, servers and datagram sockets together.
+
+The sockets of one wait stay registered with the poller for the next, so that its cost is that of
+those which have something, and not of those which have nothing. What a poller cannot see (bytes and
+messages that were received and not read, clients whose handshake is complete) is told by poke(); a
+socket that was reported is looked at again the next time.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.long cimport PyLong_CheckExact
+from libc.stdint cimport int64_t, uint64_t
+
+from .posix cimport (
+    EINTR, NO_DEADLINE, dryad_close, dryad_now, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
+)
+from .sock cimport Socket, attend, closings, deadline_after, os_error
+
+from .sock import attendants
+
+cdef extern from "poller.h" nogil:
+    enum:
+        DRYAD_POLL_BATCH
+
+    struct dryad_ready:
+        uint64_t token
+        int events
+
+    int dryad_poller_open() noexcept
+    int dryad_poller_watch(int poller, int fd, uint64_t token) noexcept
+    int dryad_poller_forget(int poller, int fd) noexcept
+    int dryad_poller_wait(int poller, dryad_ready *ready, int timeout_ms) noexcept
+
+cdef enum:
+    WAKE_TOKEN = 0
+
+
+cdef class Waiter:
+    """The sockets of the last wait. Owns the poller's descriptor and one to wake it with.
+
+    poke() may be called from any thread while another is in wait(), which gives up the GIL.
+    """
+
+    cdef int fd
+    cdef int[2] wakers
+    cdef list ids  # of the last wait, as they were given
+    cdef list sockets  # in their order
+    cdef dict positions  # socket -> where its ID stands
+    cdef list slots  # token - 1 -> socket
+    cdef dict tokens  # socket -> token
+    cdef list free
+    cdef list noted  # sockets to look at, whatever the poller says
+    cdef bint inside
+    cdef uint64_t seen_closings
+
+    def __cinit__(self):
+        cdef int failed
+        self.wakers[0] = self.wakers[1] = -1
+        self.ids = []
+        self.sockets = []
+        self.positions = {}
+        self.slots = []
+        self.tokens = {}
+        self.free = []
+        self.noted = []
+        self.fd = dryad_poller_open()
+        if self.fd < 0:
+            raise os_error(self.fd)
+        failed = dryad_wake_open(self.wakers)
+        if failed == 0:
+            failed = dryad_poller_watch(self.fd, self.wakers[0], WAKE_TOKEN)
+        if failed:
+            raise os_error(failed)
+        attendants.append(self)
+
+    def __dealloc__(self):
+        dryad_wake_close(self.wakers)
+        if self.fd >= 0:
+            dryad_close(self.fd)
+
+    def close(self):
+        """Give the descriptors back, and know no socket any more."""
+        cdef Socket sock
+        for sock in self.tokens:
+            sock.attended -= 1
+        self.ids = []
+        self.sockets = []
+        self.positions = {}
+        self.tokens = {}
+        self.slots = []
+        self.noted = []
+        dryad_wake_close(self.wakers)
+        if self.fd >= 0:
+            dryad_close(self.fd)
+            self.fd = -1
+        if self in attendants:
+            attendants.remove(self)
+
+    def poke(self, sock):
+        """Look at this socket, even if its descriptor says nothing."""
+        if sock in self.positions:
+            self.noted.append(sock)
+            if self.inside:
+                dryad_wake(self.wakers[1])
+
+    def wait(self, list ids not None, int64_t timeout_ms, resolve):
+        """Wait until a receive or an accept on one of them would not give None.
+
+        ids: a list; timeout_ms: 0 does not wait, -1 waits without limit; resolve: called with the
+        list if it is not that of the last wait, returns the sockets in its order, as a list.
+        Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up.
+        Errors: what `resolve` raises; OSError.
+        """
+        cdef int64_t deadline = -1
+        cdef set found = set()  # positions
+        cdef bint waited
+        if not self.is_last(ids) or self.seen_closings != closings():
+            self.change(ids, resolve(ids))
+        attend(1)
+        self.inside = True
+        try:
+            while True:
+                self.look_at_noted(found)
+                waited = self.look_at_poller(found, 0 if found else self.patience(timeout_ms, &deadline))
+                if found:
+                    break
+                if not waited and not self.noted:
+                    return []
+        finally:
+            self.inside = False
+            attend(-1)
+        return [self.report(position) for position in sorted(found)]
+
+    cdef bint is_last(self, list ids) except -1:
+        """Is it the list of the last wait? Scripts pass the same numbers again."""
+        cdef Py_ssize_t i
+        if PyList_GET_SIZE(ids) != PyList_GET_SIZE(self.ids):
+            return False
+        for i in range(PyList_GET_SIZE(ids)):
+            given = <object> PyList_GET_ITEM(ids, i)
+            last = <object> PyList_GET_ITEM(self.ids, i)
+            if given is not last and not (PyLong_CheckExact(given) and given == last):
+                return False
+        return True
+
+    cdef int change(self, list ids, sockets) except -1:
+        """Watch these instead of those of the last wait."""
+        cdef dict positions = {}
+        cdef Socket sock
+        cdef Py_ssize_t position
+        self.seen_closings = closings()
+        for position, sock in enumerate(sockets):
+            positions.setdefault(sock, position)
+        self.ids = []  # until everything is registered
+        for sock in list(self.tokens):
+            if sock not in positions or sock.closed:
+                self.forget(sock)
+        for sock in positions:
+            if sock not in self.tokens:
+                self.add(sock)
+        self.positions = positions
+        self.noted = [sock for sock in self.noted if sock in positions]
+        self.sockets = list(sockets)
+        self.ids = list(ids)
+        return 0
+
+    cdef int add(self, Socket sock) except -1:
+        cdef int failed
+        cdef object token
+        if self.free:
+            token = self.free.pop()
+            self.slots[token - 1] = sock
+        else:
+            self.slots.append(sock)
+            token = len(self.slots)
+        self.tokens[sock] = token
+        sock.attended += 1
+        self.noted.append(sock)
+        if sock.fd >= 0 and not sock.unwatched:
+            failed = dryad_poller_watch(self.fd, sock.fd, token)
+            if failed:
+                self.forget(sock)
+                raise os_error(failed)
+        return 0
+
+    cdef int forget(self, Socket sock) except -1:
+        cdef object token = self.tokens.pop(sock)
+        sock.attended -= 1
+        if sock.fd >= 0 and not sock.unwatched:
+            dryad_poller_forget(self.fd, sock.fd)
+        self.slots[token - 1] = None
+        self.free.append(token)
+        return 0
+
+    cdef int patience(self, int64_t timeout_ms, int64_t *deadline) noexcept:
+        """How many milliseconds to wait from here; -1: no limit."""
+        cdef int64_t left
+        if timeout_ms == 0:
+            return 0
+        if deadline[0] < 0:
+            deadline[0] = deadline_after(timeout_ms)
+        if deadline[0] == NO_DEADLINE:
+            return -1
+        left = deadline[0] - dryad_now()
+        return <int> min((left + 999999) // 1000000, <int64_t> 0x7FFFFFFF) if left > 0 else 0
+
+    cdef int look_at_noted(self, set found) except -1:
+        cdef list noted = self.noted
+        cdef Socket sock
+        if not noted:
+            return 0
+        self.noted = []
+        for sock in noted:
+            self.look(sock, False, found)
+        return 0
+
+    cdef bint look_at_poller(self, set found, int timeout_ms) except -1:
+        """Ask the poller, waiting so long. False: it has waited to the end of that, or did not wait at all."""
+        cdef dryad_ready ready[DRYAD_POLL_BATCH]
+        cdef Py_ssize_t before
+        cdef int count, i
+        cdef int fd = self.fd
+        while True:
+            if timeout_ms == 0:
+                count = dryad_poller_wait(fd, ready, 0)
+            else:
+                with nogil:
+                    count = dryad_poller_wait(fd, ready, timeout_ms)
+            if count == -EINTR:
+                PyErr_CheckSignals()
+                return timeout_ms != 0
+            if count < 0:
+                raise os_error(count)
+            before = len(found)
+            for i in range(count):
+                if ready[i].token == WAKE_TOKEN:
+                    dryad_wake_clear(self.wakers[0])
+                elif self.slots[ready[i].token - 1] is not None:
+                    self.look(self.slots[ready[i].token - 1], True, found)
+            if count < DRYAD_POLL_BATCH or len(found) == before:
+                return timeout_ms != 0 and count > 0
+            timeout_ms = 0  # and there may be more than it reports at once
+
+    cdef int look(self, Socket sock, bint readable, set found) except -1:
+        cdef object position = self.positions.get(sock)
+        if position is not None and position not in found and sock.readiness(readable):
+            found.add(position)
+        return 0
+
+    cdef object report(self, Py_ssize_t position):
+        """The ID, whose socket will be looked at again the next time."""
+        sock = self.sockets[position]
+        self.noted.append(sock)
+        return sock.id
