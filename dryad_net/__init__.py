@@ -1,7 +1,8 @@
 """TCP, UDP and WebSocket as plain function calls: the networking of the Dryad language.
 
 Every function takes and returns numbers (IDs), strings, bytes and simple objects; none needs an
-event loop. ``registry`` lists them all; ``backend`` tells which half of the core runs.
+event loop; ``native_net_wait`` waits for many IDs at once. ``registry`` lists them all; ``backend``
+tells which half of the core runs.
 """
 
 from ._backend import backend

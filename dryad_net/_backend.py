@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 MODULES = (
     *("buffer", "scan", "mask", "frame", "message", "sock", "poll", "receiver", "stream", "datagram"),
-    *("framed", "websocket", "waiter", "call"),
+    *("transmit", "framed", "inbound", "websocket", "waiter", "call"),
 )
 
 
@@ -42,6 +42,7 @@ __all__ = [
     "datagram",
     "frame",
     "framed",
+    "inbound",
     "mask",
     "message",
     "poll",
@@ -50,6 +51,7 @@ __all__ = [
     "scan",
     "sock",
     "stream",
+    "transmit",
     "waiter",
     "websocket",
 ]
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
         datagram,
         frame,
         framed,
+        inbound,
         mask,
         message,
         poll,
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
         scan,
         sock,
         stream,
+        transmit,
         waiter,
         websocket,
     )

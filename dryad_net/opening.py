@@ -77,7 +77,7 @@ class Opening:
 class ClientOpening(Opening):
     """Our request, and the server's answer."""
 
-    __slots__ = ("_body_deadline", "_handshake", "_refusal", "request", "settings", "tls_options", "url")
+    __slots__ = ("_body_deadline", "_handshake", "_refusal", "settings", "tls_options", "url")
 
     def __init__(self, url: Url) -> None:
         super().__init__()
@@ -85,7 +85,6 @@ class ClientOpening(Opening):
         self.settings = handshake.Settings()
         self.tls_options = TlsOptions()
         self._handshake: handshake.ClientHandshake | None = None
-        self.request = b""
         self._refusal: bytes | None = None
         self._body_deadline = 0.0
 
@@ -96,8 +95,8 @@ class ClientOpening(Opening):
     def advance(self, connection: Connection) -> bool:
         if self._handshake is None and not connection.has_ended():
             self._handshake = handshake.ClientHandshake(self.url, self.settings)
-            self.request = self._handshake.request
-            connection.send_now(self.request)
+            connection.head = self._handshake.request
+            connection.send_now(connection.head)
         while self._refusal is None:
             head = self._take_head(connection)
             if head is None:

@@ -50,7 +50,7 @@ def parse(text: str) -> Url:
     Returns a Url. Errors: ArgumentError; its message never shows user and password.
     """
     if not isinstance(text, str):
-        raise ArgumentError(f"url: must be a string, not {show(text)}")
+        raise ArgumentError(f"url: must be a string, not {type(text).__name__}")
     if _CONTROL.search(text):
         raise _refuse(text, "control characters are not allowed")
     try:

@@ -42,8 +42,8 @@ class Connection(websocket.WebSocket):
     """
 
     __slots__ = (
-        "compression", "connected_at", "deadline", "head", "id", "keeps_alive", "opening", "peer", "pinged", "server",
-        "spare_deflater", "subprotocol",
+        "compression", "connected_at", "deadline", "head", "id", "keeps_alive", "opening", "peer", "pinged_at",
+        "server", "spare_deflater", "subprotocol",
     )  # fmt: skip
 
     kind = "a WebSocket connection"
@@ -62,7 +62,7 @@ class Connection(websocket.WebSocket):
         self.connected_at: float | None = None
         self.deadline: float | None = None
         self.keeps_alive = False
-        self.pinged = False
+        self.pinged_at: float | None = None
         with contextlib.suppress(OSError):  # the peer is gone already, which the first read tells
             self.set_option(*NODELAY, 1)
 
@@ -135,7 +135,7 @@ class Connection(websocket.WebSocket):
 
     def _begin_keepalive(self) -> None:
         self.set_ping_watch(self.keeps_alive)
-        self.pinged = False
+        self.pinged_at = None
         if self.opening is None and self.is_open():
             self.deadline = time.monotonic() + KEEPALIVE_SECONDS if self.keeps_alive else None
             service.schedule(self)
@@ -151,8 +151,11 @@ class Connection(websocket.WebSocket):
     # ---- in the background
 
     def _let_service_watch(self) -> None:
-        with contextlib.suppress(OSError):  # no thread to be had: the script's calls do what they can
+        self.watched = True
+        try:
             service.watch(self)
+        except OSError:  # no thread to be had: the script's calls do what they can
+            self.watched = False
 
     def _hand_over(self, events: int) -> None:
         with contextlib.suppress(OSError):
@@ -167,7 +170,7 @@ class Connection(websocket.WebSocket):
         self._hand_over(poll.WRITE)
 
     def resumed(self) -> None:
-        """The script has read so much that more can be read from the peer."""
+        """There is something to read or to answer that no poller will tell."""
         self._let_service_watch()
 
     def work(self) -> int:
@@ -182,6 +185,7 @@ class Connection(websocket.WebSocket):
         if self.take_touched():
             self._let_service_watch()
             return 0 if self.flush() else poll.WRITE
+        self.watched = False
         events = self.serve()
         if self.has_messages() or self.is_over():
             self.poke()
@@ -224,12 +228,12 @@ class Connection(websocket.WebSocket):
         if not self.keeps_alive:
             self.deadline = None
         elif self.is_paused():
-            self.pinged = False  # nothing is heard, because the script does not read
+            self.pinged_at = None  # nothing is heard, because the script does not read
         elif silence < KEEPALIVE_SECONDS:
-            self.pinged = False
+            self.pinged_at = None
             self.deadline = now + KEEPALIVE_SECONDS - silence
-        elif not self.pinged:
-            self.pinged = True
+        elif self.pinged_at is None or silence < now - self.pinged_at:
+            self.pinged_at = now
             self.ping_now()
         else:
             reason = f"the peer has not answered a ping for {KEEPALIVE_SECONDS:g} s"
@@ -275,7 +279,7 @@ class Connection(websocket.WebSocket):
 
     def info(self) -> dict[str, Any]:
         """What native_ws_client_info tells."""
-        path, headers = handshake.describe(self.head) if self.head else ("", {})
+        path, headers = self._request()
         return {
             "ip": self.peer[0],
             "port": self.peer[1],
@@ -285,7 +289,7 @@ class Connection(websocket.WebSocket):
             "compression": self.compression is not None,
             "state": self.get_state(),
             "close_code": self.close_code or None,
-            "close_reason": self.close_reason,
+            "close_reason": self.close_reason if self.close_code else None,
             "connected_at": self.connected_at,
             "bytes_sent": self.bytes_sent,
             "bytes_received": self.bytes_received,
@@ -293,6 +297,10 @@ class Connection(websocket.WebSocket):
             "messages_received": self.messages_received,
             "latency_ms": self.latency_ms(),
         }
+
+    def _request(self) -> tuple[str, dict[str, str]]:
+        """The target and the headers of the opening handshake."""
+        return handshake.describe(self.head)
 
 
 class ClientConnection(Connection):
@@ -307,11 +315,8 @@ class ClientConnection(Connection):
         self.id = identifier
         self.url = opening.url
 
-    def opened(self, agreement: handshake.Agreement) -> None:
-        opening = self.opening
-        assert isinstance(opening, ClientOpening)
-        self.head = opening.request
-        super().opened(agreement)
+    def _request(self) -> tuple[str, dict[str, str]]:
+        return handshake.describe(self.head) if self.head else (self.url.target, {})
 
 
 def connect(url: str) -> ClientConnection:

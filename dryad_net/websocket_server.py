@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from . import service
-from ._backend import framed, poll, sock
+from ._backend import poll, sock, transmit
 from .close_codes import GOING_AWAY
 from .errors import NetworkError
 from .handshake import Settings
@@ -172,7 +172,7 @@ class Server(sock.Listener):
             clients = list(self.clients.values())
         else:
             clients = [client for client in list(self.clients.values()) if client.id != but]
-        return framed.broadcast(clients, opcode, payload, QUEUE_LIMIT)
+        return transmit.broadcast(clients, opcode, payload, QUEUE_LIMIT)
 
     def stop(self) -> None:
         """Stop listening, and close every client."""

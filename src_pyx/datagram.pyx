@@ -255,10 +255,10 @@ cdef class Datagram(Socket):
                 with nogil:
                     n = dryad_recv_datagram_waiting(fd, block, size, address, length, truncated)
                 self.leave()
-                if n == -EINTR:
-                    PyErr_CheckSignals()
-                elif not would_block(n):
+                if n != -EINTR and not would_block(n):
                     return n
+                # Also for EAGAIN: a signal in the last tick of the slice ends it as if the time were up.
+                PyErr_CheckSignals()
         while True:
             n = dryad_recv_datagram_now(fd, block, size, address, length, truncated)
             if timeout_ms == 0 or not would_block(n):

@@ -1,13 +1,6 @@
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 
-from .message cimport Messages
-from .stream cimport Stream
-
-cdef enum:
-    CONNECTING = 0
-    OPEN = 1
-    CLOSING = 2
-    CLOSED = 3
+from .transmit cimport Transmitter
 
 # A message on its way out: what of it is framed, and where the rest is.
 cdef struct Outgoing:
@@ -23,22 +16,10 @@ cdef struct Outgoing:
     const char *direct  # behind the chunk: payload that is sent from where it lies
     size_t direct_left
 
-cdef class Framed(Stream):
-    cdef readonly int state
-    cdef bint client
-    cdef Messages messages
-    cdef object tls
-    cdef object deflater
-    cdef bytes pong_due
-    cdef readonly int close_code
-    cdef readonly str close_reason
-    cdef readonly uint64_t bytes_sent
-    cdef readonly uint64_t messages_sent
-
+cdef class Framed(Transmitter):
     cdef int check_open(self) except -1
     cdef int send_message(self, int opcode, data) except -1
     cdef int send_bytes(self, int opcode, const char *data, size_t size) except -1
-    cdef bint is_plain(self) noexcept
     cdef int send_rest(self, int opcode, size_t size, bytes rest) except -1
     cdef int send_in_turn(self, int opcode, const char *data, size_t size) except -1
     cdef int wait_for_turn(self, int64_t deadline) except -1
@@ -47,13 +28,7 @@ cdef class Framed(Stream):
     cdef Py_ssize_t send_chunk(self, Outgoing *out) noexcept
     cdef int queue_rest(self, Outgoing *out, char *block) except -1
     cdef int send_encoded(self, int opcode, const char *data, size_t size, int64_t deadline) except -1
-    cdef bytes wire(self, int opcode, data)
     cdef bint wait_to_send(self, int64_t deadline) except -1
-    cdef int queue_first(self, bytes data) except -1
-    cdef int after_sending(self) except -1
-    cdef int send_control(self, int opcode, bytes payload) except -1
-    cdef int transmit(self, bytes data) except -1
-    cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1
     cdef int end_protocol(self, int state, int code, str reason) except -1
     cdef bint pump(self) except -1
     cdef bint may_pump(self) noexcept

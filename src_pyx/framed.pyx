@@ -1,29 +1,23 @@
 """Messages out: framed, masked by a client, compressed and encrypted where that was agreed, and sent.
 
-A message goes out whole or not at all. What the kernel has no room for waits in the stream's queue,
-and so does whatever must not come between the bytes of a message that is being sent; while a call
-waits for room, it reads what comes, so that two peers who both send cannot block each other.
+A message goes out whole or not at all. While a call waits for room in the kernel, it reads what
+comes, so that two peers who both send cannot block each other.
 """
 
-from collections import deque
-
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, acquire_block, release_block
-from .frame cimport CLOSE, CONTINUATION, FIN, PONG, write_header
+from .frame cimport CLOSE, CONTINUATION, FIN, write_header
 from .mask cimport mask_copy, next_key
-from .message cimport Messages
-from .posix cimport EAGAIN, POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
+from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
 from .sock cimport deadline_after, would_block
-from .stream cimport Stream
+from .transmit cimport CONNECTING, OPEN, Transmitter
 
-from .frame import build
-
-from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno
+from ..errors import IdError, NetworkError, NetworkTimeoutError
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -35,51 +29,15 @@ cdef enum:
 cdef int64_t DONT_WAIT = 0
 
 
-cdef class Framed(Stream):
-    """The sending half of a WebSocket connection, and what is known of its state.
+cdef class Framed(Transmitter):
+    """The messages that a connection sends.
 
-    Owns what its Stream owns. A subclass offers complete_handshake(), leave_to_service() and ending().
+    Owns what its Transmitter owns. A subclass offers complete_handshake() too.
     """
-
-    def __cinit__(self, handle, *args, **kwargs):
-        self.state = CONNECTING
-        self.messages = Messages(False)
-        self.close_reason = ""
 
     def complete_handshake(self, timeout_ms):
         """Go on with the handshake; the subclass knows how."""
         raise NotImplementedError
-
-    def leave_to_service(self):
-        """Something is queued; the subclass knows who sends it."""
-        raise NotImplementedError
-
-    def set_role(self, bint client):
-        """Say which end this is: a client masks what it sends."""
-        self.client = client
-        self.messages.client = client
-
-    def set_tls(self, tls):
-        """Have everything encrypted and decrypted by this session; None: by nobody."""
-        self.tls = tls
-
-    def set_deflater(self, deflater):
-        """Have messages compressed by this; None: not compressed."""
-        self.deflater = deflater
-
-    def take_deflater(self):
-        """Compress no more. Returns what has done it."""
-        deflater = self.deflater
-        self.deflater = None
-        return deflater
-
-    def set_max_frame_size(self, size_t size):
-        """Take no frames with a larger payload, and send none."""
-        self.messages.max_frame_size = size
-
-    def set_max_message_size(self, size_t size):
-        """Take no larger messages."""
-        self.messages.max_message_size = size
 
     def send_text(self, data):
         """Send a text message.
@@ -125,10 +83,6 @@ cdef class Framed(Stream):
             return self.send_bytes(opcode, <const char *> view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
-
-    cdef bint is_plain(self) noexcept:
-        """Does the wire carry frames that need nothing but a header and perhaps a mask?"""
-        return self.tls is None and self.deflater is None
 
     cdef int send_bytes(self, int opcode, const char *data, size_t size) except -1:
         cdef unsigned char key[4]
@@ -268,7 +222,9 @@ cdef class Framed(Stream):
         if out.frame_left == 0:
             if out.left == 0 and out.opcode < 0:
                 return False
-            out.frame_left = min(out.left, self.messages.max_frame_size)
+            out.frame_left = out.left  # control frames are never split (RFC 6455, 5.5)
+            if out.opcode < CLOSE:
+                out.frame_left = min(out.left, self.messages.max_frame_size)
             first = out.opcode | (FIN if out.frame_left == out.left else 0)
             out.opcode = CONTINUATION if out.frame_left != out.left else -1
             if self.client:
@@ -340,7 +296,8 @@ cdef class Framed(Stream):
                 self.check_open()
                 raise NetworkTimeoutError("nothing was sent before the time was up")
             self.wait_for_turn(deadline)
-        self.queue_first(self.wire(opcode, data[:size]))
+        with self.encoding:
+            self.queue_last(self.wire(opcode, data[:size]))
         while not self.flush_queue():
             if not self.wait_to_send(deadline):
                 break
@@ -349,127 +306,6 @@ cdef class Framed(Stream):
         if self.closed:
             raise IdError("closed")
         return 0
-
-    cdef bytes wire(self, int opcode, data):
-        """A message or control frame as the bytes that carry it."""
-        cdef list frames
-        cdef size_t offset = 0
-        cdef size_t size
-        cdef size_t limit = self.messages.max_frame_size
-        cdef bint compressed = self.deflater is not None and opcode < CLOSE
-        cdef bytes result
-        if compressed:
-            data = self.deflater.deflate(data)
-        size = len(data)
-        if size <= limit or opcode >= CLOSE:
-            result = build(opcode, data, self.client, True, compressed)
-        else:
-            frames = []
-            while True:
-                frames.append(build(CONTINUATION if offset else opcode, data[offset:offset + limit], self.client,
-                                    size - offset <= limit, compressed and offset == 0))
-                offset += limit
-                if offset >= size:
-                    break
-            result = b"".join(frames)
-        return result if self.tls is None else self.tls.encrypt(result)
-
-    cdef int queue_first(self, bytes data) except -1:
-        """Queue what must go out before anything else."""
-        if not data:
-            return 0
-        if self.outgoing is None:
-            self.outgoing = deque()
-        self.outgoing.appendleft(data)
-        self.outgoing_size += len(data)
-        return 0
-
-    cdef int after_sending(self) except -1:
-        """The turn is over: send what could not come between, or leave it to the background."""
-        cdef bytes payload = self.pong_due
-        if self.outgoing_size == 0 and payload is not None:
-            self.pong_due = None
-            if self.state == OPEN:
-                self.send_control(PONG, payload)
-        elif self.outgoing_size != 0:
-            self.leave_to_service()
-        return 0
-
-    # ---- what is sent without waiting
-
-    cdef int send_control(self, int opcode, bytes payload) except -1:
-        """Send a control frame, behind everything that is on its way."""
-        if opcode == PONG and (self.outgoing_size or self.sending.taken):
-            # Who asks more often than he reads answers gets the last one only (RFC 6455, 5.5.3).
-            if self.pong_due is None and not self.sending.taken:
-                self.pong_due = payload
-                self.leave_to_service()
-            self.pong_due = payload
-            return 0
-        return self.transmit(self.wire(opcode, payload))
-
-    def send_now(self, bytes data not None):
-        """Send bytes as they are (encrypted if need be), without waiting; what the kernel does not take is queued."""
-        self.transmit(data if self.tls is None else self.tls.encrypt(data))
-
-    def send_due(self):
-        """Send what the TLS session has to say by itself, without waiting."""
-        cdef bytes data = self.tls.due()
-        if data:
-            self.transmit(data)
-
-    cdef int transmit(self, bytes data) except -1:
-        cdef Py_ssize_t n = -EAGAIN
-        if self.broken or self.fd < 0:
-            return 0
-        if self.outgoing_size == 0 and not self.sending.taken:
-            self.sending.take(DONT_WAIT)
-            n = self.send_some(PyBytes_AS_STRING(data), len(data))
-            self.sending.give()
-            if n == len(data):
-                return 0
-            if n < 0 and not would_block(n):
-                self.broken = True
-                self.trouble = from_errno(<int> -n)
-                return 0
-        if n > 0:
-            self.queue_first(data[n:])  # also before what others queued meanwhile
-        else:
-            if self.outgoing is None:
-                self.outgoing = deque()
-            self.outgoing.append(data)
-            self.outgoing_size += len(data)
-        self.leave_to_service()
-        return 0
-
-    def flush(self):
-        """Send what is queued, without waiting. True when nothing is left to send."""
-        cdef bint flushed = Stream.flush(self)
-        if flushed and self.pong_due is not None:
-            self.after_sending()
-        return flushed and self.outgoing_size == 0
-
-    cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
-        """Send a broadcast's message without waiting. False: it does not reach this client."""
-        cdef Py_ssize_t queued
-        cdef bytes data
-        if self.state != OPEN or self.broken or self.closed:
-            return False
-        queued = self.outgoing_size
-        if queued and queued + len(payload) > limit:
-            self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
-            return False
-        data = frame if self.is_plain() and len(payload) <= <Py_ssize_t> self.messages.max_frame_size else (
-            self.wire(opcode, payload))
-        self.transmit(data)
-        if self.broken:
-            return False
-        if self.outgoing_size > limit:
-            self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
-            return False
-        self.messages_sent += 1
-        self.bytes_sent += len(payload)
-        return True
 
     # ---- what the receiving half does
 
@@ -481,17 +317,3 @@ cdef class Framed(Stream):
 
     cdef int end_protocol(self, int state, int code, str reason) except -1:
         return 0
-
-
-def broadcast(clients, int opcode, bytes payload not None, Py_ssize_t limit):
-    """Send one message to many clients of a server, without waiting for any.
-
-    clients: a list of Framed; limit: bytes that may wait for one of them.
-    Returns how many it reaches.
-    """
-    cdef bytes frame = build(opcode, payload, False)
-    cdef int reached = 0
-    cdef Framed client
-    for client in clients:
-        reached += client.offer_message(opcode, payload, frame, limit)
-    return reached

@@ -22,7 +22,7 @@ cdef class Receiver(Socket):
     cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept
     cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
-    cdef bint wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
     cdef int fail(self, Py_ssize_t failed) except -1

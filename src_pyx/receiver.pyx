@@ -131,16 +131,20 @@ cdef class Receiver(Socket):
         """Would recv() not give None right now? A character that is not all there does not count."""
         cdef int64_t deadline = NOT_YET
         cdef char first
+        cdef Py_ssize_t n
         if self.closed or self.ended:
             return 1
-        if self.incoming.size() == 0 and readable:
-            if dryad_recv_now(self.fd, &first, 1, MSG_PEEK) != 1 or first >= 0:
-                return 1  # the end, an error, or a character of one byte
-        if self.incoming.size() == 0 and not readable:
-            return 0
+        if self.incoming.size() == 0:
+            if not readable:
+                return 0
+            n = dryad_recv_now(self.fd, &first, 1, MSG_PEEK)
+            if n == 1 and first >= 0:
+                return 1  # a character of one byte, which can be left where it is
+            if n < 0 and not would_block(n):
+                self.fail(n)  # the system says it only once
         if readable:
             self.fill(BLOCK, 0, &deadline)
-            self.incoming.settle()
+            self.settle()
         return self.ended or self.incoming.has_character()
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
@@ -173,10 +177,12 @@ cdef class Receiver(Socket):
         return result
 
     cdef int settle(self) except -1:
-        """What was not taken stays, for the next call; who waits on many sockets cannot see it from outside."""
+        """What was not taken stays, for the next call; who waits elsewhere cannot see it from outside."""
         self.incoming.settle()
-        if self.attended and self.incoming.size():
-            self.poke()
+        if self.incoming.size():
+            self.wake_waiting()
+            if self.attended:
+                self.poke()
         return 0
 
     cdef bytes delimiter_bytes(self, str delimiter):
@@ -231,16 +237,21 @@ cdef class Receiver(Socket):
 
     cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
         cdef Py_ssize_t n
+        cdef int waited
+        cdef unsigned int wakes = self.wakes
         if self.has_time_for_slice(timeout_ms, deadline):
             n = self.read_slice(block, room, timeout_ms, deadline)
             if not would_block(n):
                 return n
+            if wakes != self.wakes:
+                return LOOK_AGAIN  # what another thread had read before has become something to take
         while True:
             n = self.read_now(block, room)
             if not would_block(n):
                 return n
-            if not self.wait_for_more(timeout_ms, deadline):
-                return -EAGAIN
+            waited = self.wait_for_more(timeout_ms, deadline)
+            if waited != 1:
+                return LOOK_AGAIN if waited else -EAGAIN
 
     cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept:
         if timeout_ms == 0:
@@ -255,6 +266,8 @@ cdef class Receiver(Socket):
         """Let recv(2) itself wait, without the GIL and for RECV_SLICE_MS; most answers come in time."""
         cdef Py_ssize_t n
         cdef int fd = self.fd
+        if self.released:
+            return LOOK_AGAIN
         if self.reading.taken or self.reading.lock is not None:
             if deadline[0] < 0:
                 deadline[0] = deadline_after(timeout_ms)
@@ -272,35 +285,41 @@ cdef class Receiver(Socket):
         self.leave()
         self.reading.give()
         if n == -EINTR:
-            PyErr_CheckSignals()
             n = -EAGAIN
             timeout_ms += LEAST_SLICE_MS if timeout_ms > 0 else 0  # not a slice, then, that is over
+        if would_block(n):
+            # Also for EAGAIN: a signal in the last tick of the slice ends it as if the time were up.
+            PyErr_CheckSignals()
         if deadline[0] == NOT_YET:
             deadline[0] = SLICE_TAKEN
             if would_block(n):
                 deadline[0] = deadline_after(timeout_ms - LEAST_SLICE_MS if timeout_ms > 0 else timeout_ms)
         return n
 
-    cdef bint wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
-        """Wait until there is something to read. False: the time is up, or closed."""
+    cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        """Wait until there is something to read. As wait()."""
         if deadline[0] < 0:
             deadline[0] = deadline_after(timeout_ms) if timeout_ms else DONT_WAIT
-        return deadline[0] != DONT_WAIT and self.wait(POLLIN, deadline[0])
+        return 0 if deadline[0] == DONT_WAIT else self.wait(POLLIN, deadline[0])
 
     cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1:
         """Read straight behind what the buffer holds: for messages larger than a block."""
         cdef Py_ssize_t n
+        cdef int waited
         while True:
             n = self.read_now(self.incoming.reserve(BLOCK), BLOCK)
             if n > 0:
                 self.incoming.commit(n)
             if not would_block(n):
                 return n
-            if not self.wait_for_more(timeout_ms, deadline):
-                return -EAGAIN
+            waited = self.wait_for_more(timeout_ms, deadline)
+            if waited != 1:
+                return LOOK_AGAIN if waited else -EAGAIN
 
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept:
         """recv(2) without waiting; nothing while another thread is inside one: what comes is its."""
+        if self.released:
+            return LOOK_AGAIN
         if self.reading.taken or self.closed:
             return -EAGAIN
         return dryad_recv_now(self.fd, data, room, 0)

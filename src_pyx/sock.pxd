@@ -25,9 +25,12 @@ cdef class Socket:
     cdef public bint attention
     cdef public bint unwatched
     cdef int attended
+    cdef int to_wake
+    cdef unsigned int wakes
 
     cdef void set_recv_slice(self) noexcept
     cdef int leave(self) noexcept
+    cdef void wake_waiting(self) noexcept
     cdef int wait(self, short events, int64_t deadline) except -1
     cdef int readiness(self, bint readable) except -1
 

@@ -14,13 +14,16 @@ from .posix cimport (
     EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR,
     dryad_accept, dryad_address_text, dryad_close, dryad_get_option, dryad_getpeername, dryad_getsockname,
     dryad_listen, dryad_now, dryad_poll, dryad_prepare, dryad_set_blocking, dryad_set_linger, dryad_set_option,
-    dryad_set_recv_timeout, dryad_unacknowledged, dryad_wake, dryad_wake_close, dryad_wake_open, pollfd,
-    shutdown, sockaddr_storage, socklen_t,
+    dryad_set_recv_timeout, dryad_unacknowledged, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
+    pollfd, shutdown, sockaddr_storage, socklen_t,
 )
 
 cdef enum:
     # How often a waiter looks for itself when no descriptor was left to wake it with.
     UNWAKABLE_SLICE_MS = 50
+    # A signal that comes between the last look for one and the system call does not end that; it is
+    # then noticed when this is over, and long waits begin only after it.
+    FIRST_WAIT_MS = 10
     # A script that waits on many sockets, does something, and waits again, has not gone away meanwhile.
     ATTENDED_NS = 100000000
     ADDRESS_TEXT = 128  # INET6_ADDRSTRLEN (46), a percent sign and an interface's name
@@ -66,9 +69,7 @@ cdef class Turn:
     cdef int take(self, int64_t deadline) except -1:
         """1: taken; 2: taken after waiting, so look at the world again; 0: the time is up."""
         cdef double seconds = -1
-        if not self.taken:
-            if self.lock is not None:
-                self.lock.acquire()
+        if not self.taken and (self.lock is None or self.lock.acquire(False)):
             self.taken = True
             return 1
         if self.lock is None:
@@ -219,13 +220,29 @@ cdef class Socket:
             self.fd = -1
         return 0
 
+    cdef void wake_waiting(self) noexcept:
+        """Have those who wait look again: what they wait for has come by another thread's hands."""
+        self.wakes += 1
+        if self.waiting and self.wakers[1] >= 0:
+            self.to_wake = self.waiting
+            dryad_wake(self.wakers[1])
+
     cdef int wait(self, short events, int64_t deadline) except -1:
-        """Wait without the GIL. 1: ready (or failed: the next call on it tells); 0: the time is up, or closed."""
+        """Wait without the GIL.
+
+        1: ready (or failed: the next call on it tells); 2: woken, so look again; 0: the time is up,
+        or closed.
+        """
         cdef pollfd fds[2]
         cdef int count, result, timeout_ms
+        cdef unsigned int wakes = self.wakes
+        cdef bint first = True
         cdef int64_t left
         if self.closed or dryad_now() >= deadline:
             return 0
+        PyErr_CheckSignals()
+        if self.released:
+            return 2  # by the background, while this thread was on its way here
         if self.waiting == 0:
             dryad_wake_open(self.wakers)
         self.waiting += 1
@@ -245,16 +262,28 @@ cdef class Socket:
                     timeout_ms = <int> min((left + 999999) // 1000000, <int64_t> 0x7FFFFFFF)
                 if count == 1 and not 0 <= timeout_ms <= UNWAKABLE_SLICE_MS:
                     timeout_ms = UNWAKABLE_SLICE_MS
+                if first and not 0 <= timeout_ms <= FIRST_WAIT_MS:
+                    timeout_ms = FIRST_WAIT_MS
+                first = False
                 with nogil:
                     result = dryad_poll(fds, count, timeout_ms)
-                if result == -EINTR:
+                if result <= 0:
                     PyErr_CheckSignals()
-                elif result < 0:
+                if result == -EINTR:
+                    continue
+                if result < 0:
                     raise os_error(result)
+                elif not self.closed and wakes != self.wakes:
+                    return 2  # also if it looks ready: what made it so may be what another thread took
                 elif not self.closed and result > 0 and fds[0].revents:
                     return 1
             return 0
         finally:
+            if wakes != self.wakes:
+                # Only the last of those who were to be woken may take the sign away.
+                self.to_wake -= 1
+                if self.to_wake == 0:
+                    dryad_wake_clear(fds[1].fd)
             self.waiting -= 1
             if self.waiting == 0:
                 dryad_wake_close(self.wakers)

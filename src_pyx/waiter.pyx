@@ -33,6 +33,7 @@ cdef extern from "poller.h" nogil:
 
 cdef enum:
     WAKE_TOKEN = 0
+    FIRST_WAIT_MS = 10
 
 
 cdef class Waiter:
@@ -114,6 +115,8 @@ cdef class Waiter:
         cdef int64_t deadline = -1
         cdef set found = set()  # positions
         cdef bint waited
+        cdef bint first = True
+        cdef int patience
         if not self.is_last(ids) or self.seen_closings != closings():
             self.change(ids, resolve(ids))
         attend(1)
@@ -121,7 +124,14 @@ cdef class Waiter:
         try:
             while True:
                 self.look_at_noted(found)
-                waited = self.look_at_poller(found, 0 if found else self.patience(timeout_ms, &deadline))
+                patience = 0 if found else self.patience(timeout_ms, &deadline)
+                if first and not 0 <= patience <= FIRST_WAIT_MS:
+                    # A signal between the last look for one and the system call does not end that.
+                    waited = True
+                    self.look_at_poller(found, FIRST_WAIT_MS)
+                else:
+                    waited = self.look_at_poller(found, patience)
+                first = False
                 if found:
                     break
                 if not waited and not self.noted:
@@ -224,6 +234,7 @@ cdef class Waiter:
             if timeout_ms == 0:
                 count = dryad_poller_wait(fd, ready, 0)
             else:
+                PyErr_CheckSignals()
                 with nogil:
                     count = dryad_poller_wait(fd, ready, timeout_ms)
             if count == -EINTR:

@@ -147,6 +147,7 @@ class Receiver(Socket):
                 return True
             if readable:
                 self._fill(BLOCK)
+                self._note_rest(len(self._incoming) > 0)
             return self._ended or self._incoming.has_character()
 
     def _fill(self, room: int) -> bool:

@@ -32,7 +32,7 @@ WRITABLE = 2
 # How often a waiter looks for itself when no descriptor was left to wake it with.
 _UNWAKABLE_SLICE = 0.05
 _LINGER = "hh" if sys.platform == "win32" else "ii"  # struct linger
-_LONGEST_WAIT = 2**31 / 1000  # what poll(2) takes, in seconds
+LONGEST_WAIT = 2**31 // 1000 - 1  # what poll(2) takes, in seconds
 
 
 # Who waits on many sockets at once (waiter): told when one of them becomes ready other than by its descriptor.
@@ -96,7 +96,7 @@ def wait_ready(fds: dict[int, int], seconds: float | None) -> set[int]:
             poller.register(
                 fd, (select.POLLIN if events & READABLE else 0) | (select.POLLOUT if events & WRITABLE else 0)
             )
-        timeout = None if seconds is None else max(min(seconds, _LONGEST_WAIT), 0) * 1000
+        timeout = None if seconds is None else max(min(seconds, LONGEST_WAIT), 0) * 1000
         return {fd for fd, _events in poller.poll(timeout)}
     reading = [fd for fd, events in fds.items() if events & READABLE]
     writing = [fd for fd, events in fds.items() if events & WRITABLE]
@@ -127,6 +127,8 @@ class Socket:
         self.attention = False
         self.unwatched = False
         self._attended = 0
+        self._to_wake = 0
+        self._wakes = 0
 
     def fileno(self) -> int:
         """The descriptor, or -1 when it has been given back."""
@@ -156,8 +158,10 @@ class Socket:
             attendant.poke(self)
 
     def _note_rest(self, anything: bool) -> None:
-        """What was not taken stays, for the next call; who waits on many sockets cannot see it from outside."""
-        if anything and self._attended:
+        """What was not taken stays, for the next call; who waits elsewhere cannot see it from outside."""
+        if anything:
+            if self._waiting:
+                self._wake_waiting()
             self.poke()
 
     def _readiness(self, readable: bool) -> bool:
@@ -183,7 +187,7 @@ class Socket:
                 waker.close()
             self._wakers = None
 
-    def _enter(self) -> None:
+    def _enter(self) -> int:
         with self._lock:
             if self._waiting == 0:
                 try:
@@ -192,9 +196,15 @@ class Socket:
                     self._wakers = None
             self._waiting += 1
             self._users += 1
+            return self._wakes
 
-    def _leave(self) -> None:
+    def _leave(self, wakes: int) -> None:
         with self._lock:
+            if wakes != self._wakes and self._wakers is not None:
+                # Only the last of those who were to be woken may take the sign away.
+                self._to_wake -= 1
+                if self._to_wake == 0:
+                    self._wakers[0].recv(4096)
             self._waiting -= 1
             self._users -= 1
             if self._waiting == 0:
@@ -202,11 +212,22 @@ class Socket:
             if self._users == 0 and self._released:
                 self._socket.close()
 
+    def _wake_waiting(self) -> None:
+        """Have those who wait look again: what they wait for has come by another thread's hands."""
+        with self._lock:
+            if self._waiting and self._wakers is not None:
+                self._wakes += 1
+                if self._to_wake == 0:
+                    self._wakers[1].send(b"\0")
+                self._to_wake = self._waiting
+
     def _wait(self, events: int, deadline: float | None) -> bool:
-        """Wait until ready (or failed: the next call on it tells). False: the time is up, or closed."""
+        """Wait until ready (or failed: the next call on it tells) or woken. False: the time is up, or closed."""
         if self._closed or (deadline is not None and time.monotonic() >= deadline):
             return False
-        self._enter()
+        if self._released:
+            return True  # by the background, while this thread was on its way here
+        wakes = self._enter()
         try:
             while not self._closed:
                 seconds = None if deadline is None else deadline - time.monotonic()
@@ -218,11 +239,14 @@ class Socket:
                     fds[wakers[0].fileno()] = READABLE
                 elif seconds is None or seconds > _UNWAKABLE_SLICE:
                     seconds = _UNWAKABLE_SLICE
-                if self._socket.fileno() in wait_ready(fds, seconds):
+                ready = wait_ready(fds, seconds)
+                if self._socket.fileno() in ready:
                     return not self._closed
+                if wakes != self._wakes and not self._closed:
+                    return True
             return False
         finally:
-            self._leave()
+            self._leave(wakes)
 
     def local_address(self) -> tuple[str, int]:
         """The socket's own (ip, port) (getsockname(2))."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .sock import Attention, Socket, attendants, deadline_after
+from .sock import LONGEST_WAIT, Attention, Socket, attendants, deadline_after
 
 
 class Waiter:
@@ -81,7 +81,7 @@ class Waiter:
                 noted, self._noted = self._noted, []
                 for sock in noted:
                     self._look(sock, False, found)
-                seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
+                seconds = None if deadline is None else min(max(deadline - time.monotonic(), 0), LONGEST_WAIT)
                 self._look_at_selector(found, 0 if found else seconds)
                 if found or (seconds == 0 and not self._noted):
                     break

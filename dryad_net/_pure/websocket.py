@@ -1,190 +1,29 @@
-"""A WebSocket connection: messages in, what control frames ask for, and how it ends (RFC 6455, 5 to 7)."""
+"""A WebSocket connection: its state, its keepalive, and how it ends (RFC 6455, 7)."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
-from collections import deque
 from os import urandom
-from typing import Any
 
-from ..close_codes import ABNORMAL, TOO_BIG, Violation
-from ..close_codes import build as close_payload
-from ..close_codes import parse as parse_close
+from ..close_codes import TOO_BIG, Violation
 from ..errors import NetworkError
-from .frame import BINARY, CLOSE, PING, PONG, TEXT
-from .framed import CLOSED, CLOSING, CONNECTING, OPEN, Framed
+from .frame import CLOSE, PING
+from .inbound import UNREAD_LIMIT, Inbound
 from .poll import READ, WRITE
 from .receiver import BLOCK
 from .sock import READABLE, Attention, Socket, deadline_after
-
-# Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
-UNREAD_LIMIT = 16 * 1024 * 1024
-_MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
+from .transmit import CLOSED, CLOSING, CONNECTING, OPEN
 
 STATES = ("connecting", "open", "closing", "closed")
 
 
-class WebSocket(Framed):
-    """One WebSocket connection.
-
-    Owns what its Framed owns, and the messages received and not yet read. A subclass offers
-    complete_handshake(), leave_to_service(), ending() and resumed().
-    """
+class WebSocket(Inbound):
+    """One WebSocket connection, as its owner above and the background see it."""
 
     def __init__(self, handle: Socket | socket.socket) -> None:
         super().__init__(handle)
-        self.touched = False
-        self._queues: dict[int, deque[Any]] = {TEXT: deque(), BINARY: deque()}
-        self._unread = 0
-        self._paused = False
-        self._close_sent = False
         self._told_tls_end = False
-        self.bytes_received = 0
-        self.messages_received = 0
-        self._keepalive = False
-        self._heard = 0.0
-        self._ping_sent = 0.0
-        self._ping_payload = b""
-        self._latency: float | None = None
-        self._inside_calls = 0
-
-    def ending(self) -> None:
-        """No more messages; the subclass knows what is left to do."""
-        raise NotImplementedError
-
-    def resumed(self) -> None:
-        """There is room for messages again; the subclass knows who reads them."""
-        raise NotImplementedError
-
-    def open(self, inflater: Any, deflater: Any) -> None:
-        """The handshake is complete; what compresses, if that was agreed."""
-        self._messages.set_inflater(inflater)
-        self._deflater = deflater
-        self._heard = time.monotonic()
-        self.state = OPEN
-
-    # ---- receiving
-
-    def recv_text(self) -> str | None:
-        """The next text message that is there now; None if there is none."""
-        return self._receive_message(TEXT, 0)  # type: ignore[no-any-return]
-
-    def recv_text_blocking(self, timeout_ms: int) -> str | None:
-        """The next text message; None at the end or when the time is up."""
-        return self._receive_message(TEXT, timeout_ms)  # type: ignore[no-any-return]
-
-    def recv_binary(self) -> bytes | None:
-        """The next binary message that is there now; None if there is none."""
-        return self._receive_message(BINARY, 0)  # type: ignore[no-any-return]
-
-    def recv_binary_blocking(self, timeout_ms: int) -> bytes | None:
-        """The next binary message; None at the end or when the time is up."""
-        return self._receive_message(BINARY, timeout_ms)  # type: ignore[no-any-return]
-
-    def _receive_message(self, kind: int, timeout_ms: int) -> Any:
-        self.touched = True
-        deadline = deadline_after(timeout_ms)
-        self._inside_calls += 1
-        try:
-            if self.state == CONNECTING and not self.complete_handshake(timeout_ms):
-                return None
-            while True:
-                with self._lock:
-                    message = self._next_of(kind)
-                    if message is not None:
-                        return message
-                    if self.state != OPEN:
-                        if not self._closed:
-                            self._raise_trouble()
-                        return None
-                    if self._unread >= UNREAD_LIMIT:
-                        other = "text" if kind == BINARY else "binary"
-                        raise NetworkError(
-                            f"{self._unread} bytes of unread {other} messages are waiting; "
-                            "nothing more is read before they are"
-                        )
-                    if self._read_once():
-                        continue
-                if not self._wait(READABLE, deadline):
-                    return None
-        finally:
-            self._inside_calls -= 1
-
-    def _next_of(self, kind: int) -> Any:
-        """The next message of a kind of what has come; the others before it wait in their queue."""
-        while not self._queues[kind] and self.state == OPEN and self._unread < UNREAD_LIMIT:
-            if not self._take_message():
-                break
-        if not self._queues[kind]:
-            return None
-        message = self._queues[kind].popleft()
-        self._unread -= _cost(message)
-        self._note_rest(self._unread > 0 or self._messages.inside())
-        if self._paused and self._unread < UNREAD_LIMIT:
-            self._paused = False
-            self.resumed()
-        return message
-
-    def _take_message(self) -> bool:
-        """Put the next message of what has come into its queue; control frames before it are dealt with."""
-        while self.state == OPEN:
-            if self._incoming:
-                self._messages.feed(self._incoming.take_bytes(len(self._incoming)) or b"")
-            try:
-                event = self._messages.next_event()
-            except Violation as violation:
-                self._violated(violation)
-                return False
-            if event is None:
-                return False
-            kind, value = event
-            if kind < CLOSE:
-                self._queues[kind].append(value)
-                self._unread += _cost(value)
-                self.messages_received += 1
-                self.bytes_received += len(value.encode() if isinstance(value, str) else value)
-                return True
-            assert isinstance(value, bytes)
-            self._control(kind, value)
-        return False
-
-    def _control(self, kind: int, payload: bytes) -> None:
-        if kind == PING:
-            self._send_control(PONG, payload)
-        elif kind == PONG:
-            if payload == self._ping_payload:
-                self._ping_payload = b""
-                self._latency = time.monotonic() - self._ping_sent
-        else:
-            try:
-                code, reason = parse_close(payload)
-            except Violation as violation:
-                self._violated(violation)
-                return
-            self.send_close(code, "")
-            self._end_protocol(CLOSED, code, reason)
-
-    def _may_pump(self) -> bool:
-        return self.state == OPEN and not self._ended and not self._closed and self._unread < UNREAD_LIMIT
-
-    def _pump(self) -> bool:
-        """Read once, and put what comes where it waits. True: there may be more."""
-        with self._lock:
-            has_read = False
-            while self.state == OPEN and not self._closed:
-                if self._unread >= UNREAD_LIMIT:
-                    self._paused = True
-                    return False
-                if self._take_message():
-                    continue
-                if has_read or self.state != OPEN:
-                    break
-                if not self._read_once():
-                    return False
-                has_read = True
-            return has_read
 
     def serve(self) -> int:
         """For a connection that no call is using: read, answer and flush, without waiting.
@@ -195,7 +34,10 @@ class WebSocket(Framed):
         if self.state != OPEN:
             return 0
         flushed = self.flush()
-        return (READ if self._may_pump() else 0) | (0 if flushed else WRITE)
+        with self._lock:
+            if self._unread >= UNREAD_LIMIT:
+                self._paused = True
+            return (0 if self._paused or self._ended else READ) | (0 if flushed else WRITE)
 
     def take_touched(self) -> bool:
         """Has a call received from it since the last time this was asked, or is one inside it?"""
@@ -243,62 +85,6 @@ class WebSocket(Framed):
         if self.state == OPEN and not self._closed:
             self._pump()
         return STATES[self.state]
-
-    def _readiness(self, readable: bool) -> bool:
-        """Would a receive not give None right now?"""
-        if self._unread or self._closed:
-            return True
-        if self.state == CONNECTING:
-            self.complete_handshake(0)
-        if self.state == OPEN:
-            self._pump()
-        return self._unread != 0 or self.state > OPEN
-
-    # ---- reading
-
-    def _read_once(self) -> bool:
-        """Read, without waiting. False: nothing was there."""
-        came = self._fill(BLOCK) if self._tls is None else self._fill_decrypted()
-        if came and self._keepalive:
-            self._heard = time.monotonic()
-        if not came and self._ended and self.state != CONNECTING:
-            self._lost()
-            return True
-        return came
-
-    def _fill_decrypted(self) -> bool:
-        while not self._ended and not self._closed:
-            try:
-                data = self._socket.recv(BLOCK)
-            except BlockingIOError:
-                return False
-            except OSError as error:
-                self._fail(error)
-                return False
-            if not data:
-                self._ended = True
-                return False
-            if self._decrypt(data):
-                return True
-        return False
-
-    def _decrypt(self, data: bytes) -> bool:
-        """Decrypt what was received into the buffer. Returns whether the reader should look."""
-        was_established = self._tls.established
-        plain = b""
-        # What goes wrong is in tls.trouble, where it also is if something could be read before it.
-        with contextlib.suppress(NetworkError):
-            plain = self._tls.decrypt(data)
-        if self._tls.trouble is not None:
-            self._ended = True
-            if not self._broken:
-                self._broken = True
-                self._trouble = self._tls.trouble
-        self.send_due()
-        self._incoming.append(plain)
-        if self._tls.ended:
-            self._ended = True
-        return bool(plain) or self._ended or self._tls.established != was_established
 
     def fill_for_handshake(self, timeout_ms: int) -> bool:
         """Read once before the handshake is complete. False: nothing came in time."""
@@ -377,46 +163,8 @@ class WebSocket(Framed):
                 return
             if self.state == OPEN:
                 self.send_close(code, "")
-            if not self._broken:
-                self._broken = True
-                self._trouble = trouble
+            self._trouble = trouble
             self._end_protocol(CLOSED, code, trouble.detail)
-
-    def _violated(self, violation: Violation) -> None:
-        """The peer broke the protocol: tell it so, and the script once (RFC 6455, 7.1.7)."""
-        self.send_close(violation.code, violation.reason)
-        if not self._broken:
-            self._broken = True
-            self._trouble = NetworkError(f"the connection was closed ({violation.code}): {violation.reason}")
-        self._end_protocol(CLOSED, violation.code, violation.reason)
-
-    def _lost(self) -> None:
-        """The stream has ended without a closing handshake."""
-        if self.state not in (OPEN, CLOSING):
-            return
-        if self.state == OPEN and not self._broken and self._messages.inside():
-            self._broken = True
-            self._trouble = NetworkError("the connection ended in the middle of a message")
-        self._end_protocol(CLOSED, self.close_code or ABNORMAL, self.close_reason)
-
-    def _end_protocol(self, state: int, code: int, reason: str) -> None:
-        """No more messages; what is left is the background's."""
-        self.state = state
-        if not self.close_code:
-            self.close_code = code
-            self.close_reason = reason
-        self._incoming.clear()
-        self.ending()
-
-    def send_close(self, code: int, reason: str) -> None:
-        """Send a Close frame, behind everything that is on its way; the second time nothing."""
-        with self._lock:
-            if self._close_sent or self.state == CONNECTING:
-                return
-            self._close_sent = True
-            # A client leaves it to the server to end the TCP connection (RFC 6455, 7.1.1).
-            self._told_end = self._client
-            self._send_control(CLOSE, close_payload(code, reason))
 
     def begin_close(self) -> bool:
         """Let no new call in and wake those who wait. Returns False if that was done before."""
@@ -491,11 +239,3 @@ class WebSocket(Framed):
             self.state = CLOSED
         if self._ended:
             self.state = CLOSED
-
-
-def _cost(message: str | bytes) -> int:
-    """What an unread message holds in memory."""
-    if isinstance(message, bytes):
-        return _MESSAGE_COST + len(message)
-    widest = max(message, default="")
-    return _MESSAGE_COST + len(message) * (1 if widest < "\u0100" else 2 if widest < "\U00010000" else 4)

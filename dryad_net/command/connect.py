@@ -7,16 +7,14 @@ output carries only what arrived.
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from typing import Any
 
 import dryad_net as net
 
 from .console import host_port, note
+from .messages import closed_with, receive
+from .typed import BLOCK_BYTES, Typing, show, typed, typed_lines
 
-BLOCK_BYTES = 65536
 # Once nothing more is typed, we leave when the peer has been silent for so long.
 QUIET_MS = 1000
 
@@ -36,12 +34,12 @@ def tcp(host: str, port: int) -> int:
 def _talk_tcp(connection: int) -> None:
     # A peer that reads slowly holds up the typing thread, nobody else.
     net.native_tcp_set_timeout(connection, -1)
-    typing = Typing(_typed(), lambda data: net.native_tcp_send(connection, data))
+    typing = Typing(typed(), lambda data: net.native_tcp_send(connection, data))
     while True:
         last = typing.ended.is_set()
         data = net.native_tcp_recv_bytes_blocking(connection, BLOCK_BYTES, QUIET_MS)
         if data is not None:
-            _show(data)
+            show(data)
         elif not net.native_tcp_is_connected(connection):
             note("closed by the peer")
             break
@@ -65,61 +63,78 @@ def udp(host: str, port: int) -> int:
 
 
 def _talk_udp(socket: int) -> None:
-    typing = Typing(_typed_lines(), lambda data: net.native_udp_send_connected(socket, data))
+    typing = Typing(typed_lines(), lambda data: net.native_udp_send_connected(socket, data))
     while True:
         last = typing.ended.is_set()
         datagram = net.native_udp_recv_blocking(socket, QUIET_MS)
         if datagram is not None:
-            _show(str(datagram["data"]).encode("utf-8", "surrogateescape"))
+            show(str(datagram["data"]).encode("utf-8", "surrogateescape"))
         elif last:
             break
     if typing.error is not None:
         raise typing.error
 
 
-class Typing(threading.Thread):
-    """Sends what is typed, from a thread of its own; ``ended`` once there is no more, ``error`` if it failed."""
+def ws(
+    url: str,
+    headers: dict[str, str],
+    subprotocol: str | None = None,
+    compression: bool = False,
+    tls: dict[str, Any] | None = None,
+) -> int:
+    """Talk to a WebSocket server until it, the input or Ctrl-C ends; returns the exit status.
 
-    def __init__(self, pieces: Iterator[bytes], send: Callable[[bytes], object]) -> None:
-        # A daemon: nothing wakes a thread that waits for a terminal.
-        super().__init__(name="typing", daemon=True)
-        self.ended = threading.Event()
-        self.error: net.DryadNetError | None = None
-        self._pieces = pieces
-        self._send = send
-        self.start()
-
-    def run(self) -> None:
-        try:
-            for piece in self._pieces:
-                self._send(piece)
-        except net.DryadNetError as error:
-            self.error = error
-        finally:
-            self.ended.set()
-
-
-def _typed() -> Iterator[bytes]:
-    """Standard input as it comes: from a terminal, line by line.
-
-    Not through sys.stdin: the interpreter's exit would meet the lock of a read that still waits.
+    headers, subprotocol, compression: of the handshake; tls: options for native_ws_set_tls.
     """
-    descriptor = 0 if sys.stdin is None else sys.stdin.fileno()
-    with contextlib.suppress(OSError):  # no standard input: nothing is typed
-        while data := os.read(descriptor, BLOCK_BYTES):
-            yield data
+    with contextlib.suppress(KeyboardInterrupt):
+        connection = net.native_ws_connect(url)
+        try:
+            net.native_ws_set_headers(connection, headers)
+            if subprotocol is not None:
+                net.native_ws_set_subprotocol(connection, subprotocol)
+            net.native_ws_set_compression(connection, compression)
+            if tls:
+                net.native_ws_set_tls(connection, tls)
+            _complete_handshake(connection)
+            _talk_ws(connection)
+        finally:
+            net.native_ws_close(connection)
+    return 0
 
 
-def _typed_lines() -> Iterator[bytes]:
-    """Standard input line by line, with the line feeds."""
-    begun = b""
-    for data in _typed():
-        *whole, begun = (begun + data).split(b"\n")
-        yield from (line + b"\n" for line in whole)
-    if begun:
-        yield begun
+def _complete_handshake(connection: int) -> None:
+    """Wait for the handshake and say what came of it. Errors: as native_ws_ping."""
+    net.native_ws_is_connected(connection)
+    info = net.native_ws_client_info(connection)
+    if info["connected_at"] is None:
+        # Over without success, or the time is up: a call that needs the connection says why.
+        net.native_ws_set_timeout(connection, 0)
+        net.native_ws_ping(connection)
+    agreed = [f"subprotocol {info['subprotocol']}"] if info["subprotocol"] else []
+    agreed += ["compression"] if info["compression"] else []
+    details = f" ({', '.join(agreed)})" if agreed else ""
+    note(f"connected to {host_port(info)}{details}, Ctrl-C ends")
 
 
-def _show(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+def _talk_ws(connection: int) -> None:
+    net.native_ws_set_timeout(connection, -1)
+    typing = Typing(typed_lines(), lambda line: net.native_ws_send(connection, _message(line)))
+    while True:
+        last = typing.ended.is_set()
+        if not net.native_net_wait([connection], QUIET_MS):
+            if last:
+                break
+            continue
+        message = receive(connection)
+        if message is not None:
+            show((message.encode() if isinstance(message, str) else message) + b"\n")
+        elif not net.native_ws_is_connected(connection):
+            note(f"closed by the peer ({closed_with(connection)})")
+            break
+    if typing.error is not None:
+        raise typing.error
+
+
+def _message(line: bytes) -> str:
+    # What is not UTF-8 is no text, which the function says.
+    return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .._backend import backend
 from ..version import __version__
-from . import demo_tcp, demo_udp
+from . import demo_tcp, demo_udp, demo_ws
 from .transcript import Transcript, UnexpectedError
 
 
@@ -19,7 +19,7 @@ class Part(NamedTuple):
     show: Callable[[Transcript], None]
 
 
-PARTS = (Part("TCP", demo_tcp.show), Part("UDP", demo_udp.show))
+PARTS = (Part("TCP", demo_tcp.show), Part("UDP", demo_udp.show), Part("WebSocket", demo_ws.show))
 
 
 def run() -> int:

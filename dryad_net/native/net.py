@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 from .._backend import waiter
 from ..checks import TIMEOUT, Checked, Id, Kind
 from ..datagram import DatagramSocket
+from ..errors import DryadNetError
 from ..listener import Server as TcpServer
 from ..registry import native
 from ..stream import Connection as TcpConnection
@@ -19,8 +21,9 @@ _ANY = Id(
     *(TcpConnection, WebSocketConnection, DatagramSocket, TcpServer, WebSocketServer),
 )
 
-# The waiter of the last call, with the sockets it watched; a thread that finds none makes one for itself.
-_idle: list[waiter.Waiter] = []
+# The waiter of the last call, with the sockets it watched; a thread that finds it in use makes one for itself.
+_kept: waiter.Waiter | None = None
+_in_use = threading.Lock()
 
 
 def _check_ids(value: Any, parameter: str) -> list[Any]:
@@ -47,20 +50,39 @@ def native_net_wait(ids: list[Any], timeout_ms: int) -> list[int]:
     something: those that were in the previous call too and have nothing cost nothing.
     Errors: E3029 (an ID that is closed or was never given out). See epoll(7), kqueue(2).
     """
-    found = _idle.pop() if _idle else waiter.Waiter()
+    global _kept
+    if not _in_use.acquire(blocking=False):
+        return _wait_once(ids, timeout_ms)
     try:
-        return found.wait(ids, timeout_ms, _resolve)
+        if _kept is None:
+            _kept = waiter.Waiter()
+        return _kept.wait(ids, timeout_ms, _resolve)
+    except DryadNetError:
+        raise
+    except BaseException:
+        # Whatever a signal handler raised may have come in the middle of a change.
+        if _kept is not None:
+            _kept.close()
+            _kept = None
+        raise
     finally:
-        if _idle:
-            found.close()
-        else:
-            _idle.append(found)
+        _in_use.release()
+
+
+def _wait_once(ids: list[Any], timeout_ms: int) -> list[int]:
+    own = waiter.Waiter()
+    try:
+        return own.wait(ids, timeout_ms, _resolve)
+    finally:
+        own.close()
 
 
 def _start_empty() -> None:
-    for inherited in _idle:
-        inherited.close()
-    _idle.clear()
+    global _kept, _in_use
+    if _kept is not None:
+        _kept.close()
+        _kept = None
+    _in_use = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -228,7 +228,7 @@ def native_ws_client_info(connection: Connection) -> dict[str, Any]:
 
     client_id: a connection; also one that the peer has closed.
     Returns an object: ip, port, path (the request target with its query), headers (of the request),
-    subprotocol (or null), compression, state, close_code (or null), close_reason, connected_at
+    subprotocol (or null), compression, state, close_code and close_reason (or null), connected_at
     (seconds since the epoch), bytes_sent, bytes_received (of payload), messages_sent,
     messages_received, latency_ms (of the last answered ping, or null).
     """

@@ -1,0 +1,39 @@
+from libc.stdint cimport int64_t, uint64_t
+
+from .framed cimport Framed
+
+cdef size_t UNREAD_LIMIT
+
+cdef class Inbound(Framed):
+    cdef public bint touched
+    cdef public bint watched
+    cdef bint parsing
+    cdef object texts
+    cdef object binaries
+    cdef size_t unread
+    cdef bint paused
+    cdef bint close_received
+    cdef readonly uint64_t bytes_received
+    cdef readonly uint64_t messages_received
+    cdef bint keepalive
+    cdef int64_t heard
+    cdef int64_t ping_sent
+    cdef bytes ping_payload
+    cdef int64_t latency
+
+    cdef object receive_message(self, int kind, int64_t timeout_ms)
+    cdef bint wait_for_parser(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef object pop_queued(self, int kind)
+    cdef int next_message(self) except -1
+    cdef int control(self, int kind) except -1
+    cdef int leave_rest(self) except -1
+    cdef int tell_others(self) except -1
+    cdef int keep(self, int kind) except -1
+    cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef int fill_payload(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef int fill_decrypted(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef Py_ssize_t read_decrypted(self) except? -1
+    cdef int decrypt(self, bytes data) except -1
+    cdef int violated(self, violation) except -1
+    cdef int lost(self) except -1
+    cdef int end_of_stream(self, Py_ssize_t n) except -1

@@ -1,0 +1,416 @@
+"""Messages in, and what control frames ask for (RFC 6455, 5).
+
+A receive takes the next message out of what has come, and leaves the rest there. Only messages of
+the other kind, and those that come while nobody receives, are put into queues; when they fill up,
+nothing more is read, and TCP makes the peer wait.
+"""
+
+from collections import deque
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from .buffer cimport BLOCK, acquire_block, release_block
+from .frame cimport BINARY, CLOSE, PING, PONG, TEXT
+from .framed cimport Framed
+from .message cimport NOTHING
+from .posix cimport dryad_now
+from .sock cimport deadline_after, would_block
+from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
+
+from ..close_codes import ABNORMAL, Violation
+from ..close_codes import parse as parse_close
+from ..errors import NetworkError
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+cdef enum:
+    # What fill() of Receiver says.
+    FILLED = 1
+    END = 2
+    LOOK_AGAIN = -0x40000000
+    # Payloads of which this much is missing are read to where they belong; shorter ones come
+    # together with what follows them.
+    DIRECT_SIZE = 65536
+    MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
+
+# Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
+cdef size_t UNREAD_LIMIT = 16 * 1024 * 1024
+cdef int64_t NOT_YET = -1
+
+
+cdef class Inbound(Framed):
+    """The messages that a connection receives.
+
+    Owns what its Framed owns, and the messages received and not yet read. A subclass offers
+    ending() and resumed() too.
+
+    touched: a call has received from it since take_touched(); watched: the background will look at
+    it without being told by a poller.
+    """
+
+    def __cinit__(self, handle, *args, **kwargs):
+        self.latency = -1
+
+    def ending(self):
+        """No more messages; the subclass knows what is left to do."""
+        raise NotImplementedError
+
+    def resumed(self):
+        """There is something to do that no poller shows; the subclass knows who does it."""
+        raise NotImplementedError
+
+    def open(self, inflater, deflater):
+        """The handshake is complete; what compresses, if that was agreed."""
+        self.messages.set_inflater(inflater)
+        self.set_deflater(deflater)
+        self.heard = dryad_now()
+        self.state = OPEN
+
+    # ---- receiving
+
+    def recv_text(self):
+        """The next text message that is there now; None if there is none."""
+        return self.receive_message(TEXT, 0)
+
+    def recv_text_blocking(self, int64_t timeout_ms):
+        """The next text message; None at the end or when the time is up."""
+        return self.receive_message(TEXT, timeout_ms)
+
+    def recv_binary(self):
+        """The next binary message that is there now; None if there is none."""
+        return self.receive_message(BINARY, 0)
+
+    def recv_binary_blocking(self, int64_t timeout_ms):
+        """The next binary message; None at the end or when the time is up."""
+        return self.receive_message(BINARY, timeout_ms)
+
+    cdef object receive_message(self, int kind, int64_t timeout_ms):
+        cdef int64_t deadline = NOT_YET
+        cdef int64_t now
+        cdef int got
+        cdef object message
+        self.touched = True
+        if self.state == CONNECTING:
+            if timeout_ms > 0:
+                deadline = deadline_after(timeout_ms)
+            if not self.complete_handshake(timeout_ms):
+                return None
+            if timeout_ms > 0:
+                now = dryad_now()
+                timeout_ms = max((deadline - now + 999999) // 1000000, 1) if deadline > now else 0
+                deadline = NOT_YET
+        while True:
+            if self.unread:
+                message = self.pop_queued(kind)
+                if message is not None:
+                    return message
+            if self.state != OPEN:
+                if not self.closed:
+                    self.raise_trouble()
+                return None
+            got = self.next_message()
+            if got == kind:
+                message = self.messages.value
+                self.messages.value = None
+                if self.incoming.size():
+                    self.leave_rest()
+                return message
+            if got != NOTHING:
+                self.keep(got)
+                continue
+            if self.state != OPEN:
+                continue
+            if self.parsing:
+                if not self.wait_for_parser(timeout_ms, &deadline):
+                    return None
+                continue
+            if self.unread >= UNREAD_LIMIT:
+                raise NetworkError(
+                    f"{self.unread} bytes of unread {'text' if kind == BINARY else 'binary'} messages are waiting; "
+                    "nothing more is read before they are"
+                )
+            got = self.fill_more(timeout_ms, &deadline)
+            if got == NOTHING:
+                return None
+            if got == END:
+                self.lost()
+
+    cdef bint wait_for_parser(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        """Wait for the thread that is inflating a message. False: the time is up, or closed."""
+        if timeout_ms == 0:
+            return False
+        if deadline[0] < 0:
+            deadline[0] = deadline_after(timeout_ms)
+        return self.wait(0, deadline[0]) != 0
+
+    cdef object pop_queued(self, int kind):
+        """The message of this kind that has waited longest, or None."""
+        cdef object queue = self.texts if kind == TEXT else self.binaries
+        cdef object message
+        if not queue:
+            return None
+        message = queue.popleft()
+        self.unread -= cost(message)
+        if not queue:
+            if kind == TEXT:
+                self.texts = None
+            else:
+                self.binaries = None
+        if self.unread:
+            self.tell_others()
+        if self.paused and self.unread < UNREAD_LIMIT:
+            self.paused = False
+            self.resumed()
+        return message
+
+    cdef int next_message(self) except -1:
+        """The next message of what has come, in messages.value; control frames before it are dealt with.
+
+        Returns its kind, or NOTHING: there is none yet, or there will be none (see state).
+        """
+        cdef int kind = NOTHING
+        if self.parsing:
+            return NOTHING  # inflating has given up the GIL to this thread: the message is the other's
+        self.parsing = True
+        try:
+            while self.state == OPEN:
+                kind = self.messages.next(self.incoming)
+                if kind < CLOSE:
+                    break
+                self.control(kind)
+                kind = NOTHING
+        except Violation as violation:
+            self.violated(violation)
+            return NOTHING
+        finally:
+            self.parsing = False
+            if self.waiting:
+                self.wake_waiting()
+        self.incoming.settle()
+        if kind != NOTHING:
+            self.messages_received += 1
+            self.bytes_received += self.messages.size
+        return kind
+
+    cdef int keep(self, int kind) except -1:
+        """Put the message just taken where it waits for its reader."""
+        cdef object message = self.messages.value
+        self.messages.value = None
+        if kind == TEXT:
+            if self.texts is None:
+                self.texts = deque()
+            self.texts.append(message)
+        else:
+            if self.binaries is None:
+                self.binaries = deque()
+            self.binaries.append(message)
+        self.unread += cost(message)
+        self.tell_others()
+        return 0
+
+    cdef int leave_rest(self) except -1:
+        """What has come behind the message stays in the buffer, where no poller sees it: a ping, perhaps."""
+        self.tell_others()
+        if not self.watched:
+            self.resumed()
+        return 0
+
+    cdef int tell_others(self) except -1:
+        """There is something to read, or nothing will come any more, which no descriptor shows."""
+        self.wake_waiting()
+        if self.attended:
+            self.poke()
+        return 0
+
+    cdef int control(self, int kind) except -1:
+        cdef bytes payload = self.messages.value
+        self.messages.value = None
+        if kind == PING:
+            self.send_control(PONG, payload)
+        elif kind == PONG:
+            if payload == self.ping_payload:
+                self.ping_payload = None
+                self.latency = dryad_now() - self.ping_sent
+        else:
+            code, reason = parse_close(payload)
+            self.close_received = True
+            # That the answer does not get through is no trouble: the peer has said all it wanted.
+            trouble = self.trouble
+            self.send_close(code, "")
+            self.trouble = trouble
+            self.end_protocol(CLOSED, code, reason)
+        return 0
+
+    cdef bint may_pump(self) noexcept:
+        return (self.state == OPEN and not self.ended and not self.closed and not self.reading.taken
+                and self.unread < UNREAD_LIMIT)
+
+    cdef bint pump(self) except -1:
+        """Read once, and put what comes where it waits. True: there may be more."""
+        cdef int64_t deadline = NOT_YET
+        cdef int got
+        cdef bint has_read = False
+        while self.state == OPEN and not self.closed:
+            if self.unread >= UNREAD_LIMIT:
+                self.paused = True
+                return False
+            got = self.next_message()
+            if got != NOTHING:
+                self.keep(got)
+                continue
+            if has_read or self.state != OPEN or self.parsing:
+                break
+            got = self.fill_more(0, &deadline)
+            if got == END:
+                self.lost()
+            elif got == NOTHING:
+                return False
+            has_read = True
+        return has_read
+
+    cdef int readiness(self, bint readable) except -1:
+        """Would a receive not give null right now?"""
+        if self.unread or self.closed:
+            return 1
+        if self.state == CONNECTING:
+            self.complete_handshake(0)
+        if self.state == OPEN and (readable or self.incoming.size()):
+            self.pump()
+        return self.unread != 0 or self.state > OPEN
+
+    # ---- reading
+
+    cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        cdef int state
+        if self.tls is not None:
+            state = self.fill_decrypted(timeout_ms, deadline)
+        elif self.messages.frame_left >= DIRECT_SIZE and self.incoming.size() == 0 and not self.reading.taken:
+            state = self.fill_payload(timeout_ms, deadline)
+        else:
+            state = self.fill(BLOCK, timeout_ms, deadline)
+        if self.keepalive and state == FILLED:
+            self.heard = dryad_now()
+        return state
+
+    cdef int fill_payload(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        """Read straight to where the message is gathered, once."""
+        cdef size_t room
+        cdef char *to
+        cdef Py_ssize_t n
+        cdef unsigned int wakes = self.wakes
+        if self.ended or self.closed:
+            return END if self.ended else NOTHING
+        to = self.messages.room(&room)
+        if self.has_time_for_slice(timeout_ms, deadline):
+            n = self.read_slice(to, room, timeout_ms, deadline)
+        else:
+            n = self.read_now(to, room)
+        if n > 0:
+            if not self.closed:
+                try:
+                    self.messages.filled(n)
+                except Violation as violation:
+                    self.violated(violation)
+            return FILLED
+        if n == LOOK_AGAIN:
+            return FILLED
+        if would_block(n):
+            # While this one waits, another thread may read, and move the place to read to.
+            return FILLED if wakes != self.wakes or self.wait_for_more(timeout_ms, deadline) else NOTHING
+        return self.end_of_stream(n)
+
+    cdef int fill_decrypted(self, int64_t timeout_ms, int64_t *deadline) except -1:
+        cdef Py_ssize_t n
+        while True:
+            if self.ended or self.closed:
+                return END if self.ended else NOTHING
+            n = self.read_decrypted()
+            if n > 0 or n == LOOK_AGAIN:
+                return FILLED
+            if n == 0 or not would_block(n):
+                return self.end_of_stream(n)
+            if not self.wait_for_more(timeout_ms, deadline):
+                return NOTHING
+
+    cdef Py_ssize_t read_decrypted(self) except? -1:
+        """Read and decrypt until there is something for the reader, without waiting.
+
+        Reading, decrypting and appending are one thing: what another thread reads comes behind it.
+        """
+        cdef char *block
+        cdef Py_ssize_t n
+        with self.encoding:
+            block = acquire_block()
+            try:
+                while True:
+                    n = self.read_now(block, BLOCK)
+                    if n <= 0 or self.decrypt(PyBytes_FromStringAndSize(block, n)):
+                        return n
+            finally:
+                release_block(block)
+
+    cdef int decrypt(self, bytes data) except -1:
+        """Decrypt what was received into the buffer. Returns whether the reader should look."""
+        cdef bytes plain = b""
+        cdef bint was_established = self.tls.established
+        try:
+            plain = self.tls.decrypt(data)
+        except NetworkError:
+            pass  # it is in tls.trouble, where it also is if something could be read before it
+        if self.tls.trouble is not None:
+            self.ended = True
+            if not self.broken:
+                self.broken = True
+                self.trouble = self.tls.trouble
+        self.send_due()
+        if plain:
+            memcpy(self.incoming.reserve(len(plain)), PyBytes_AS_STRING(plain), len(plain))
+            self.incoming.commit(len(plain))
+        if self.tls.ended:
+            self.ended = True
+        return len(plain) > 0 or self.ended or self.tls.established != was_established
+
+    cdef int end_of_stream(self, Py_ssize_t n) except -1:
+        if n == 0:
+            self.ended = True
+        else:
+            self.fail(n)
+        return END
+
+    cdef int violated(self, violation) except -1:
+        """The peer broke the protocol: tell it so, and the script once (RFC 6455, 7.1.7)."""
+        self.send_close(violation.code, violation.reason)
+        self.trouble = NetworkError(f"the connection was closed ({violation.code}): {violation.reason}")
+        return self.end_protocol(CLOSED, violation.code, violation.reason)
+
+    cdef int lost(self) except -1:
+        """The stream has ended without a closing handshake."""
+        if self.state != OPEN and self.state != CLOSING:
+            return 0
+        if self.state == OPEN and not self.broken and (self.messages.inside() or self.incoming.size()):
+            self.trouble = NetworkError("the connection ended in the middle of a message")
+        return self.end_protocol(CLOSED, self.close_code or ABNORMAL, self.close_reason)
+
+    cdef int end_protocol(self, int state, int code, str reason) except -1:
+        """No more messages; what is left is the background's."""
+        self.state = state
+        if not self.close_code:
+            self.close_code = code
+            self.close_reason = reason
+        if state == CLOSED and not self.reading.taken:
+            self.incoming.reset()
+            self.messages.let_go()
+        self.tell_others()
+        self.ending()
+        return 0
+
+
+cdef size_t cost(message):
+    """What an unread message holds in memory."""
+    if isinstance(message, bytes):
+        return MESSAGE_COST + len(message)
+    return MESSAGE_COST + <size_t> PyUnicode_KIND(message) * PyUnicode_GET_LENGTH(message)

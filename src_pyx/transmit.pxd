@@ -1,0 +1,35 @@
+from libc.stdint cimport uint64_t
+
+from .message cimport Messages
+from .stream cimport Stream
+
+cdef enum:
+    CONNECTING = 0
+    OPEN = 1
+    CLOSING = 2
+    CLOSED = 3
+
+cdef class Transmitter(Stream):
+    cdef readonly int state
+    cdef bint client
+    cdef Messages messages
+    cdef object tls
+    cdef object deflater
+    cdef object encoding
+    cdef bytes pong_due
+    cdef readonly int close_code
+    cdef readonly str close_reason
+    cdef readonly uint64_t bytes_sent
+    cdef readonly uint64_t messages_sent
+    cdef bint close_sent
+
+    cdef bint is_plain(self) noexcept
+    cdef bytes wire(self, int opcode, data)
+    cdef int lock_encoding(self) except -1
+    cdef int queue_last(self, bytes data) except -1
+    cdef int queue_first(self, bytes data) except -1
+    cdef int after_sending(self) except -1
+    cdef int note_trouble(self, error) except -1
+    cdef int send_control(self, int opcode, bytes payload) except -1
+    cdef int transmit(self, bytes data) except -1
+    cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1

@@ -1,0 +1,257 @@
+"""Frames that are sent without waiting, and what every frame has to go through on its way out.
+
+What the kernel has no room for waits in the stream's queue, and so does whatever must not come
+between the bytes of a message that is being sent.
+"""
+
+from collections import deque
+from threading import RLock
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int64_t
+
+from .frame cimport CLOSE, CONTINUATION, PONG
+from .message cimport Messages
+from .posix cimport EAGAIN
+from .sock cimport would_block
+from .stream cimport Stream
+
+from .frame import build
+
+from ..close_codes import build as close_payload
+from ..errors import NetworkError, from_errno
+
+cdef int64_t DONT_WAIT = 0
+
+
+cdef class Transmitter(Stream):
+    """A connection's frames on their way out, and what is known of its state.
+
+    Owns what its Stream owns. A subclass offers leave_to_service().
+    """
+
+    def __cinit__(self, handle, *args, **kwargs):
+        self.state = CONNECTING
+        self.messages = Messages(False)
+        self.close_reason = ""
+
+    def leave_to_service(self):
+        """Something is queued; the subclass knows who sends it."""
+        raise NotImplementedError
+
+    def set_role(self, bint client):
+        """Say which end this is: a client masks what it sends."""
+        self.client = client
+        self.messages.client = client
+
+    def set_tls(self, tls):
+        """Have everything encrypted and decrypted by this session; None: by nobody."""
+        self.tls = tls
+        self.lock_encoding()
+
+    cdef int lock_encoding(self) except -1:
+        """Have one thread at a time encode: ciphertext and deflate must go out in the order they were made,
+        and zlib and OpenSSL give up the GIL in the middle."""
+        if self.encoding is None:
+            self.encoding = RLock()
+        return 0
+
+    def set_deflater(self, deflater):
+        """Have messages compressed by this; None: not compressed."""
+        self.deflater = deflater
+        if deflater is not None:
+            self.lock_encoding()
+
+    def take_deflater(self):
+        """Compress no more. Returns what has done it."""
+        deflater = self.deflater
+        self.deflater = None
+        return deflater
+
+    def set_max_frame_size(self, size_t size):
+        """Take no frames with a larger payload, and send none."""
+        self.messages.max_frame_size = size
+
+    def set_max_message_size(self, size_t size):
+        """Take no larger messages."""
+        self.messages.max_message_size = size
+
+    cdef bint is_plain(self) noexcept:
+        """Does the wire carry frames that need nothing but a header and perhaps a mask?"""
+        return self.tls is None and self.deflater is None
+
+    cdef bytes wire(self, int opcode, data):
+        """A message or control frame as the bytes that carry it."""
+        cdef list frames
+        cdef size_t offset = 0
+        cdef size_t size
+        cdef size_t limit = self.messages.max_frame_size
+        cdef bint compressed = self.deflater is not None and opcode < CLOSE
+        cdef bytes result
+        if compressed:
+            data = self.deflater.deflate(data)
+        size = len(data)
+        if size <= limit or opcode >= CLOSE:
+            result = build(opcode, data, self.client, True, compressed)
+        else:
+            frames = []
+            while True:
+                frames.append(build(CONTINUATION if offset else opcode, data[offset:offset + limit], self.client,
+                                    size - offset <= limit, compressed and offset == 0))
+                offset += limit
+                if offset >= size:
+                    break
+            result = b"".join(frames)
+        return result if self.tls is None else self.tls.encrypt(result)
+
+    cdef int queue_first(self, bytes data) except -1:
+        """Queue what must go out before anything else."""
+        if not data:
+            return 0
+        if self.outgoing is None:
+            self.outgoing = deque()
+        self.outgoing.appendleft(data)
+        self.outgoing_size += len(data)
+        return 0
+
+    cdef int queue_last(self, bytes data) except -1:
+        """Queue what goes out behind everything else."""
+        if self.outgoing is None:
+            self.outgoing = deque()
+        self.outgoing.append(data)
+        self.outgoing_size += len(data)
+        return 0
+
+    cdef int after_sending(self) except -1:
+        """The turn is over: send what could not come between, or leave it to the background."""
+        cdef bytes payload = self.pong_due
+        if self.outgoing_size == 0 and payload is not None:
+            self.pong_due = None
+            if self.state == OPEN:
+                self.send_control(PONG, payload)
+        elif self.outgoing_size != 0:
+            self.leave_to_service()
+        return 0
+
+    cdef int send_control(self, int opcode, bytes payload) except -1:
+        """Send a control frame, behind everything that is on its way."""
+        if opcode == PONG and (self.outgoing_size or self.sending.taken):
+            # Who asks more often than he reads answers gets the last one only (RFC 6455, 5.5.3).
+            if self.pong_due is None and not self.sending.taken:
+                self.pong_due = payload
+                self.leave_to_service()
+            self.pong_due = payload
+            return 0
+        if self.encoding is None:
+            return self.transmit(self.wire(opcode, payload))
+        with self.encoding:
+            try:
+                return self.transmit(self.wire(opcode, payload))
+            except NetworkError as error:  # the TLS session has ended
+                self.note_trouble(error)
+        return 0
+
+    cdef int note_trouble(self, error) except -1:
+        """Nothing can be sent any more, which is for the next call to say."""
+        if not self.broken:
+            self.broken = True
+            self.trouble = error
+        return 0
+
+    def send_now(self, bytes data not None):
+        """Send bytes as they are (encrypted if need be), without waiting; what the kernel does not take is queued."""
+        if self.tls is None:
+            self.transmit(data)
+            return
+        with self.encoding:
+            try:
+                self.transmit(self.tls.encrypt(data))
+            except NetworkError as error:
+                self.note_trouble(error)
+
+    def send_due(self):
+        """Send what the TLS session has to say by itself, without waiting."""
+        cdef bytes data
+        with self.encoding:
+            data = self.tls.due()
+            if data:
+                self.transmit(data)
+
+    cdef int transmit(self, bytes data) except -1:
+        cdef Py_ssize_t n = -EAGAIN
+        if self.broken or self.fd < 0:
+            return 0
+        if self.outgoing_size == 0 and not self.sending.taken:
+            self.sending.take(DONT_WAIT)
+            n = self.send_some(PyBytes_AS_STRING(data), len(data))
+            self.sending.give()
+            if n == len(data):
+                return 0
+            if n < 0 and not would_block(n):
+                self.broken = True
+                self.trouble = from_errno(<int> -n)
+                return 0
+        if n > 0:
+            self.queue_first(data[n:])  # also before what others queued meanwhile
+        else:
+            self.queue_last(data)
+        self.leave_to_service()
+        return 0
+
+    def flush(self):
+        """Send what is queued, without waiting. True when nothing is left to send."""
+        cdef bint flushed = Stream.flush(self)
+        if flushed and self.pong_due is not None:
+            self.after_sending()
+        return flushed and self.outgoing_size == 0
+
+    cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
+        """Send a broadcast's message without waiting. False: it does not reach this client."""
+        cdef Py_ssize_t queued
+        if self.state != OPEN or self.broken or self.closed:
+            return False
+        queued = self.outgoing_size
+        if queued and queued + len(payload) > limit:
+            self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
+            return False
+        if self.encoding is not None:
+            with self.encoding:
+                try:
+                    self.transmit(self.wire(opcode, payload))
+                except NetworkError as error:
+                    self.note_trouble(error)
+        elif len(payload) <= <Py_ssize_t> self.messages.max_frame_size:
+            self.transmit(frame)
+        else:
+            self.transmit(self.wire(opcode, payload))
+        if self.broken:
+            return False
+        if self.outgoing_size > limit:
+            self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
+            return False
+        self.messages_sent += 1
+        self.bytes_sent += len(payload)
+        return True
+
+    def send_close(self, int code, str reason not None):
+        """Send a Close frame, behind everything that is on its way; the second time nothing."""
+        if self.close_sent or self.state == CONNECTING:
+            return
+        self.close_sent = True
+        # A client leaves it to the server to end the TCP connection (RFC 6455, 7.1.1).
+        self.told_end = self.client
+        self.send_control(CLOSE, close_payload(code, reason))
+
+
+def broadcast(clients, int opcode, bytes payload not None, Py_ssize_t limit):
+    """Send one message to many clients of a server, without waiting for any.
+
+    clients: a list of Transmitter; limit: bytes that may wait for one of them.
+    Returns how many it reaches.
+    """
+    cdef bytes frame = build(opcode, payload, False)
+    cdef int reached = 0
+    cdef Transmitter client
+    for client in clients:
+        reached += client.offer_message(opcode, payload, frame, limit)
+    return reached
