@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,9 +119,7 @@ def response(head: bytes, *headers: str) -> bytes:
     """A server's 101 to a request head (RFC 6455, section 4.2.2)."""
     digest = hashlib.sha1(header_of(head, "Sec-WebSocket-Key").encode() + GUID).digest()
     lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
+        *("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"),
         f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}",
         *headers,
     ]
@@ -396,13 +394,7 @@ def switches_of_service() -> int:
     """How often the background thread has gone to sleep and come back."""
     (thread,) = (each for each in threading.enumerate() if each.name == "dryad_net service")
     status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
-    return sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
-
-
-def interleaved(*sources: Iterable[Any]) -> Iterator[Any]:
-    """One of each in turn."""
-    for group in zip(*sources, strict=True):
-        yield from group
+    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("voluntary_"))
 
 
 Upgrade = Callable[..., WsLink]
