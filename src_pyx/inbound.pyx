@@ -160,8 +160,8 @@ cdef class Inbound(Framed):
                 self.texts = None
             else:
                 self.binaries = None
-        if self.unread:
-            self.tell_others()
+        if self.unread or self.incoming.size():
+            self.leave_rest()
         if self.paused and self.unread < UNREAD_LIMIT:
             self.paused = False
             self.resumed()
@@ -249,6 +249,29 @@ cdef class Inbound(Framed):
         return (self.state == OPEN and not self.ended and not self.closed and not self.reading.taken
                 and self.unread < UNREAD_LIMIT)
 
+    cdef bint take_one(self) except -1:
+        """See that there is a message to read, if one has come; what is behind it stays where it is.
+
+        So whatever follows a message, a violation perhaps, is dealt with after it was read.
+        """
+        cdef int64_t deadline = NOT_YET
+        cdef int got
+        cdef bint has_read = False
+        while not self.unread and self.state == OPEN and not self.closed:
+            got = self.next_message()
+            if got != NOTHING:
+                self.keep(got)
+                break
+            if has_read or self.state != OPEN or self.parsing:
+                break
+            got = self.fill_more(0, &deadline)
+            if got == END:
+                self.lost()
+            has_read = got == FILLED
+            if not has_read:
+                break
+        return self.unread != 0
+
     cdef bint pump(self) except -1:
         """Read once, and put what comes where it waits. True: there may be more."""
         cdef int64_t deadline = NOT_YET
@@ -279,7 +302,7 @@ cdef class Inbound(Framed):
         if self.state == CONNECTING:
             self.complete_handshake(0)
         if self.state == OPEN and (readable or self.incoming.size()):
-            self.pump()
+            self.take_one()
         return self.unread != 0 or self.state > OPEN
 
     # ---- reading
@@ -325,12 +348,13 @@ cdef class Inbound(Framed):
 
     cdef int fill_decrypted(self, int64_t timeout_ms, int64_t *deadline) except -1:
         cdef Py_ssize_t n
+        cdef unsigned int wakes = self.wakes
         while True:
             if self.ended or self.closed:
                 return END if self.ended else NOTHING
             n = self.read_decrypted()
-            if n > 0 or n == LOOK_AGAIN:
-                return FILLED
+            if n > 0 or n == LOOK_AGAIN or wakes != self.wakes:
+                return FILLED  # if not by this thread, then by the one it has waited for
             if n == 0 or not would_block(n):
                 return self.end_of_stream(n)
             if not self.wait_for_more(timeout_ms, deadline):

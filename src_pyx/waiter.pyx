@@ -51,7 +51,8 @@ cdef class Waiter:
     cdef dict tokens  # socket -> token
     cdef list free
     cdef list noted  # sockets to look at, whatever the poller says
-    cdef bint inside
+    cdef bint asleep  # in the poller, without the GIL
+    cdef object looking_at  # a socket, which may find by itself that it has something
     cdef uint64_t seen_closings
 
     def __cinit__(self):
@@ -99,9 +100,9 @@ cdef class Waiter:
 
     def poke(self, sock):
         """Look at this socket, even if its descriptor says nothing."""
-        if sock in self.positions:
+        if sock in self.positions and sock is not self.looking_at:
             self.noted.append(sock)
-            if self.inside:
+            if self.asleep:
                 dryad_wake(self.wakers[1])
 
     def wait(self, list ids not None, int64_t timeout_ms, resolve):
@@ -120,7 +121,6 @@ cdef class Waiter:
         if not self.is_last(ids) or self.seen_closings != closings():
             self.change(ids, resolve(ids))
         attend(1)
-        self.inside = True
         try:
             while True:
                 self.look_at_noted(found)
@@ -137,7 +137,6 @@ cdef class Waiter:
                 if not waited and not self.noted:
                     return []
         finally:
-            self.inside = False
             attend(-1)
         return [self.report(position) for position in sorted(found)]
 
@@ -235,8 +234,10 @@ cdef class Waiter:
                 count = dryad_poller_wait(fd, ready, 0)
             else:
                 PyErr_CheckSignals()
+                self.asleep = True
                 with nogil:
                     count = dryad_poller_wait(fd, ready, timeout_ms)
+                self.asleep = False
             if count == -EINTR:
                 PyErr_CheckSignals()
                 return timeout_ms != 0
@@ -254,8 +255,12 @@ cdef class Waiter:
 
     cdef int look(self, Socket sock, bint readable, set found) except -1:
         cdef object position = self.positions.get(sock)
-        if position is not None and position not in found and sock.readiness(readable):
+        if position is None or position in found:
+            return 0
+        self.looking_at = sock
+        if sock.readiness(readable):
             found.add(position)
+        self.looking_at = None
         return 0
 
     cdef object report(self, Py_ssize_t position):

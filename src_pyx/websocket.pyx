@@ -55,8 +55,7 @@ cdef class WebSocket(Inbound):
             return False
         if self.state == CONNECTING:
             self.complete_handshake(self.timeout_ms)
-        if not self.unread and self.state == OPEN:
-            self.pump()
+        self.take_one()
         return self.unread != 0 or self.state == OPEN
 
     def is_open(self):
@@ -84,8 +83,7 @@ cdef class WebSocket(Inbound):
         self.touched = True
         if self.state == CONNECTING and not self.closed:
             self.complete_handshake(0)
-        if self.state == OPEN and not self.closed:
-            self.pump()
+        self.take_one()
         return STATES[self.state]
 
     def fill_for_handshake(self, int64_t timeout_ms):

@@ -173,6 +173,20 @@ class Inbound(Framed):
     def _may_pump(self) -> bool:
         return self.state == OPEN and not self._ended and not self._closed and self._unread < UNREAD_LIMIT
 
+    def _take_one(self) -> None:
+        """See that there is a message to read, if one has come; what is behind it stays where it is.
+
+        So whatever follows a message, a violation perhaps, is dealt with after it was read.
+        """
+        with self._lock:
+            has_read = False
+            while not self._unread and self.state == OPEN and not self._closed:
+                if self._take_message() or has_read or self.state != OPEN:
+                    break
+                has_read = self._read_once()
+                if not has_read:
+                    break
+
     def _pump(self) -> bool:
         """Read once, and put what comes where it waits. True: there may be more."""
         with self._lock:
@@ -196,8 +210,7 @@ class Inbound(Framed):
             return True
         if self.state == CONNECTING:
             self.complete_handshake(0)
-        if self.state == OPEN:
-            self._pump()
+        self._take_one()
         return self._unread != 0 or self.state > OPEN
 
     # ---- reading

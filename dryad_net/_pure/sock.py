@@ -297,6 +297,14 @@ class Socket:
 class Listener(Socket):
     """A listening socket."""
 
+    def begin_close(self) -> bool:
+        """Let no new call in and wake those who wait. Returns False if that was done before."""
+        if not super().begin_close():
+            return False
+        # Close alone would not give the port back while a thread polls the socket.
+        self._shutdown(socket.SHUT_RDWR)
+        return True
+
     def set_backlog(self, backlog: int) -> None:
         """Let so many connections wait to be accepted (listen(2))."""
         self._socket.listen(backlog)

@@ -35,7 +35,8 @@ class Waiter:
         self._positions: dict[Socket, int] = {}
         self._registered: dict[Socket, int] = {}  # and under which descriptor; -1: none
         self._noted: list[Socket] = []
-        self._inside = False
+        self._asleep = False
+        self._looking_at: Socket | None = None
         self._seen_closings = 0
         attendants.append(self)
 
@@ -56,9 +57,9 @@ class Waiter:
 
     def poke(self, sock: Socket) -> None:
         """Look at this socket, even if its descriptor says nothing."""
-        if sock in self._positions:
+        if sock in self._positions and sock is not self._looking_at:
             self._noted.append(sock)
-            if self._inside:
+            if self._asleep:
                 with contextlib.suppress(OSError):  # full: it will return as it is
                     self._wakers[1].send(b"\0")
 
@@ -75,7 +76,6 @@ class Waiter:
         deadline = deadline_after(timeout_ms)
         found: set[int] = set()
         Attention.attend(1)
-        self._inside = True
         try:
             while True:
                 noted, self._noted = self._noted, []
@@ -86,7 +86,6 @@ class Waiter:
                 if found or (seconds == 0 and not self._noted):
                     break
         finally:
-            self._inside = False
             Attention.attend(-1)
         return [self._report(position) for position in sorted(found)]
 
@@ -134,7 +133,10 @@ class Waiter:
 
     def _look_at_selector(self, found: set[int], seconds: float | None) -> None:
         """Ask the selector, waiting so long."""
-        for key, _events in self._selector.select(seconds):
+        self._asleep = seconds != 0
+        events = self._selector.select(seconds)
+        self._asleep = False
+        for key, _events in events:
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     self._wakers[0].recv(4096)
@@ -147,8 +149,12 @@ class Waiter:
 
     def _look(self, sock: Socket, readable: bool, found: set[int]) -> None:
         position = self._positions.get(sock)
-        if position is not None and position not in found and sock._readiness(readable):
+        if position is None or position in found:
+            return
+        self._looking_at = sock
+        if sock._readiness(readable):
             found.add(position)
+        self._looking_at = None
 
     def _report(self, position: int) -> int:
         """The ID, whose socket will be looked at again the next time."""

@@ -53,8 +53,7 @@ class WebSocket(Inbound):
             return False
         if self.state == CONNECTING:
             self.complete_handshake(self.timeout_ms)
-        if not self._unread and self.state == OPEN:
-            self._pump()
+        self._take_one()
         return self._unread != 0 or self.state == OPEN
 
     def is_open(self) -> bool:
@@ -82,8 +81,7 @@ class WebSocket(Inbound):
         self.touched = True
         if self.state == CONNECTING and not self._closed:
             self.complete_handshake(0)
-        if self.state == OPEN and not self._closed:
-            self._pump()
+        self._take_one()
         return STATES[self.state]
 
     def fill_for_handshake(self, timeout_ms: int) -> bool:
