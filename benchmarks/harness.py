@@ -25,14 +25,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 HERE = Path(__file__).parent
 FLOOR = HERE / "floor"
 LEAST_ROUNDS = 7
+# Whose versions belong to the figures.
+PACKAGES = ("dryad_net", "uvloop", "picows", "aiofastnet", "aiohttp", "websockets", "websocket-client", "wsaccel")
 # Longer than anything a worker is asked to do at once: one that says nothing for so long hangs.
 SILENCE_SECONDS = 120
 
@@ -47,6 +50,27 @@ class Contender:
     name: str
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
+
+    def start(self) -> Process:
+        """Its process, which is to be entered."""
+        return Process(self)
+
+
+class Subject(Protocol):
+    """What measure() can take: a contender, or something that starts more than one process for it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self) -> AbstractContextManager[Asked]: ...
+
+
+class Asked(Protocol):
+    """Something started, which says "ready" and then answers every count."""
+
+    def hear(self) -> str: ...
+
+    def ask(self, line: str) -> str: ...
 
 
 def in_python(name: str, file: str, *arguments: object, backend: str = "") -> Contender:
@@ -78,6 +102,7 @@ class Process:
             stderr=self._errors,
             env=environment,
         )
+        self.pid = self._process.pid
         self._selector = selectors.DefaultSelector()
         assert self._process.stdout is not None
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -215,7 +240,7 @@ class Case:
         return {"title": self.title, "operation": self.operation, "contenders": contenders}
 
 
-def measure(title: str, operation: str, contenders: Sequence[Contender], options: argparse.Namespace) -> Case:
+def measure(title: str, operation: str, contenders: Sequence[Subject], options: argparse.Namespace) -> Case:
     """Run the contenders, a round of each in turn, and print their table.
 
     The first is the floor. Every round takes about options.seconds by processor time, whatever the
@@ -223,11 +248,11 @@ def measure(title: str, operation: str, contenders: Sequence[Contender], options
     """
     case = Case(title, operation, [])
     with contextlib.ExitStack() as stack:
-        running: list[tuple[Process, Result, int]] = []
+        running: list[tuple[Asked, Result, int]] = []
         for contender in contenders:
             result = Result(contender.name)
             case.results.append(result)
-            process = stack.enter_context(Process(contender))
+            process = stack.enter_context(contender.start())
             try:
                 said = process.hear()
                 if said.startswith("skip"):
@@ -250,7 +275,7 @@ def measure(title: str, operation: str, contenders: Sequence[Contender], options
     return case
 
 
-def _calibrate(process: Process, seconds: float) -> int:
+def _calibrate(process: Asked, seconds: float) -> int:
     """How many operations take so long; the worker is warm afterwards."""
     count = 1
     while True:
@@ -322,10 +347,15 @@ def times(ratio: float | None) -> str:
     return "not measured" if ratio is None else f"{ratio:.2f} times"
 
 
+def verdict(reached: bool) -> str:
+    """Beside what is wanted; never a failure."""
+    return "reached" if reached else "not reached"
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on and with."""
     versions = {}
-    for package in ("dryad_net", "uvloop"):
+    for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     model = ""
@@ -359,17 +389,25 @@ def save(
     options.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
-    """The options every benchmark takes; the CPU is pinned when this returns."""
+def arguments(
+    description: str | None,
+    choices: Mapping[str, Sequence[Any]] | None = None,
+    least: int = LEAST_ROUNDS,
+    **defaults: Any,
+) -> argparse.Namespace:
+    """The options every benchmark takes, and those that narrow its cases; the CPU is pinned when this returns."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=11, help=f"rounds of every contender, at least {LEAST_ROUNDS}")
+    parser.add_argument("--rounds", type=int, default=11, help=f"rounds of every contender, at least {least}")
     parser.add_argument("--seconds", type=float, default=0.2, help="about how long one round takes")
     parser.add_argument("--cpu", type=int, default=None, help="the CPU to run on (the last one)")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
+    for name, values in (choices or {}).items():
+        kind = type(values[0])
+        parser.add_argument(f"--{name}", nargs="+", type=kind, choices=values, default=values, help="these alone")
     parser.set_defaults(**defaults)
     options = parser.parse_args()
-    if options.rounds < LEAST_ROUNDS:
-        parser.error(f"--rounds: at least {LEAST_ROUNDS}")
+    if options.rounds < least:
+        parser.error(f"--rounds: at least {least}")
     pin(options.cpu)
     return options
 

@@ -10,7 +10,10 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUBJECTS = ("system_calls", "calls", "tcp_echo", "recv_until", "bulk_recv", "udp", "memory")
+SUBJECTS = (
+    *("system_calls", "calls", "tcp_echo", "recv_until", "bulk_recv", "udp", "memory"),
+    *("mask", "ws_echo", "ws_server", "ws_handshake", "ws_broadcast", "ws_memory", "ws_many"),
+)
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ FAST_DATA: Final = 3  # bytes, or an ASCII str
 FAST_TEXT: Final = 4  # an ASCII str that is not empty
 FAST_MESSAGE: Final = 5  # an ASCII str
 FAST_BYTES: Final = 6  # bytes
+FAST_LIST: Final = 7  # a list
 
 C_INT_MAX: Final = 2**31 - 1
 

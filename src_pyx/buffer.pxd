@@ -9,6 +9,7 @@ cdef class Buffer:
     cdef size_t start
     cdef size_t end
     cdef size_t capacity
+    cdef size_t lead  # bytes of the allocation before `data`
     cdef size_t scanned
     cdef bytes sought
     cdef bint on_block

@@ -5,6 +5,7 @@ here, in C; everything else, and every refusal, is decided there.
 """
 
 from cpython.bytes cimport PyBytes_CheckExact
+from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact
@@ -14,6 +15,7 @@ from .sock cimport Socket
 from ..checks import FAST_BYTES as _FAST_BYTES
 from ..checks import FAST_DATA as _FAST_DATA
 from ..checks import FAST_ID as _FAST_ID
+from ..checks import FAST_LIST as _FAST_LIST
 from ..checks import FAST_MESSAGE as _FAST_MESSAGE
 from ..checks import FAST_NUMBER as _FAST_NUMBER
 from ..checks import FAST_TEXT as _FAST_TEXT
@@ -54,6 +56,7 @@ cdef int FAST_DATA = _FAST_DATA
 cdef int FAST_TEXT = _FAST_TEXT
 cdef int FAST_MESSAGE = _FAST_MESSAGE
 cdef int FAST_BYTES = _FAST_BYTES
+cdef int FAST_LIST = _FAST_LIST
 
 
 cdef struct Fast:
@@ -141,6 +144,8 @@ cdef class Call:
                 return False
             number = PyLong_AsLongLongAndOverflow(value, &overflow)
             return overflow == 0 and fast.low <= number <= fast.high
+        if fast.kind == FAST_LIST:
+            return PyList_CheckExact(<object> value)
         if (fast.kind == FAST_DATA or fast.kind == FAST_BYTES) and PyBytes_CheckExact(<object> value):
             return True
         if fast.kind == FAST_DATA or fast.kind == FAST_TEXT or fast.kind == FAST_MESSAGE:

@@ -8,6 +8,9 @@ cdef class Inbound(Framed):
     cdef public bint touched
     cdef public bint watched
     cdef bint parsing
+    cdef object held
+    cdef object slot
+    cdef int slot_kind
     cdef object texts
     cdef object binaries
     cdef size_t unread
@@ -29,6 +32,7 @@ cdef class Inbound(Framed):
     cdef int control(self, int kind) except -1
     cdef int leave_rest(self) except -1
     cdef int tell_others(self) except -1
+    cdef int act_on_held(self) except -1
     cdef int keep(self, int kind) except -1
     cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef int fill_payload(self, int64_t timeout_ms, int64_t *deadline) except -1

@@ -124,6 +124,9 @@ cdef class Inbound(Framed):
                 continue
             if self.state != OPEN:
                 continue
+            if self.held is not None:
+                self.act_on_held()  # what is unread is of the other kind, and stays readable
+                continue
             if self.parsing:
                 if not self.wait_for_parser(timeout_ms, &deadline):
                     return None
@@ -149,17 +152,22 @@ cdef class Inbound(Framed):
 
     cdef object pop_queued(self, int kind):
         """The message of this kind that has waited longest, or None."""
-        cdef object queue = self.texts if kind == TEXT else self.binaries
+        cdef object queue
         cdef object message
-        if not queue:
-            return None
-        message = queue.popleft()
+        if self.slot is not None and self.slot_kind == kind:
+            message = self.slot
+            self.slot = None
+        else:
+            queue = self.texts if kind == TEXT else self.binaries
+            if not queue:
+                return None
+            message = queue.popleft()
+            if not queue:
+                if kind == TEXT:
+                    self.texts = None
+                else:
+                    self.binaries = None
         self.unread -= cost(message)
-        if not queue:
-            if kind == TEXT:
-                self.texts = None
-            else:
-                self.binaries = None
         if self.unread or self.incoming.size():
             self.leave_rest()
         if self.paused and self.unread < UNREAD_LIMIT:
@@ -175,6 +183,10 @@ cdef class Inbound(Framed):
         cdef int kind = NOTHING
         if self.parsing:
             return NOTHING  # inflating has given up the GIL to this thread: the message is the other's
+        if self.held is not None:
+            if not self.unread:
+                self.act_on_held()
+            return NOTHING
         self.parsing = True
         try:
             while self.state == OPEN:
@@ -184,7 +196,9 @@ cdef class Inbound(Framed):
                 self.control(kind)
                 kind = NOTHING
         except Violation as violation:
-            self.violated(violation)
+            self.held = violation
+            if not self.unread:
+                self.act_on_held()
             return NOTHING
         finally:
             self.parsing = False
@@ -196,11 +210,21 @@ cdef class Inbound(Framed):
             self.bytes_received += self.messages.size
         return kind
 
+    cdef int act_on_held(self) except -1:
+        violation = self.held
+        self.held = None
+        if self.state == OPEN:
+            self.violated(violation)
+        return 0
+
     cdef int keep(self, int kind) except -1:
         """Put the message just taken where it waits for its reader."""
         cdef object message = self.messages.value
         self.messages.value = None
-        if kind == TEXT:
+        if self.unread == 0:
+            self.slot = message  # mostly the only one, and not for long
+            self.slot_kind = kind
+        elif kind == TEXT:
             if self.texts is None:
                 self.texts = deque()
             self.texts.append(message)
@@ -222,7 +246,7 @@ cdef class Inbound(Framed):
     cdef int tell_others(self) except -1:
         """There is something to read, or nothing will come any more, which no descriptor shows."""
         self.wake_waiting()
-        if self.attended:
+        if self.attended > self.looked_at:  # by more than the one that will see it for itself
             self.poke()
         return 0
 
@@ -247,7 +271,7 @@ cdef class Inbound(Framed):
 
     cdef bint may_pump(self) noexcept:
         return (self.state == OPEN and not self.ended and not self.closed and not self.reading.taken
-                and self.unread < UNREAD_LIMIT)
+                and self.unread < UNREAD_LIMIT and self.held is None)
 
     cdef bint take_one(self) except -1:
         """See that there is a message to read, if one has come; what is behind it stays where it is.
@@ -285,7 +309,7 @@ cdef class Inbound(Framed):
             if got != NOTHING:
                 self.keep(got)
                 continue
-            if has_read or self.state != OPEN or self.parsing:
+            if has_read or self.state != OPEN or self.parsing or self.held is not None:
                 break
             got = self.fill_more(0, &deadline)
             if got == END:

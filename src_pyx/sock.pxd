@@ -25,6 +25,7 @@ cdef class Socket:
     cdef public bint attention
     cdef public bint unwatched
     cdef int attended
+    cdef bint looked_at
     cdef int to_wake
     cdef unsigned int wakes
 

@@ -108,7 +108,8 @@ cdef void attend(int change) noexcept:
     """A wait on many sockets begins (1) or ends (-1)."""
     global attending, attended_at
     attending += change
-    attended_at = dryad_now()
+    if attending == 0:
+        attended_at = dryad_now()
 
 
 cdef bint is_attending() noexcept:

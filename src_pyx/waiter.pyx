@@ -9,6 +9,7 @@ socket that was reported is looked at again the next time.
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.long cimport PyLong_CheckExact
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint64_t
 
 from .posix cimport (
@@ -36,6 +37,11 @@ cdef enum:
     FIRST_WAIT_MS = 10
 
 
+cdef struct Watched:
+    Py_ssize_t position  # of its ID in the list
+    bint found
+
+
 cdef class Waiter:
     """The sockets of the last wait. Owns the poller's descriptor and one to wake it with.
 
@@ -45,23 +51,25 @@ cdef class Waiter:
     cdef int fd
     cdef int[2] wakers
     cdef list ids  # of the last wait, as they were given
-    cdef list sockets  # in their order
-    cdef dict positions  # socket -> where its ID stands
+    cdef list names  # the sockets' own IDs, in the same order
     cdef list slots  # token - 1 -> socket
+    cdef Watched *watched  # the same
+    cdef Py_ssize_t capacity
     cdef dict tokens  # socket -> token
     cdef list free
-    cdef list noted  # sockets to look at, whatever the poller says
+    cdef list noted  # slots to look at, whatever the poller says
+    cdef bint busy
     cdef bint asleep  # in the poller, without the GIL
-    cdef object looking_at  # a socket, which may find by itself that it has something
     cdef uint64_t seen_closings
 
     def __cinit__(self):
         cdef int failed
         self.wakers[0] = self.wakers[1] = -1
         self.ids = []
-        self.sockets = []
-        self.positions = {}
+        self.names = []
         self.slots = []
+        self.watched = NULL
+        self.capacity = 0
         self.tokens = {}
         self.free = []
         self.noted = []
@@ -76,6 +84,7 @@ cdef class Waiter:
         attendants.append(self)
 
     def __dealloc__(self):
+        PyMem_Free(self.watched)
         dryad_wake_close(self.wakers)
         if self.fd >= 0:
             dryad_close(self.fd)
@@ -86,8 +95,7 @@ cdef class Waiter:
         for sock in self.tokens:
             sock.attended -= 1
         self.ids = []
-        self.sockets = []
-        self.positions = {}
+        self.names = []
         self.tokens = {}
         self.slots = []
         self.noted = []
@@ -98,10 +106,11 @@ cdef class Waiter:
         if self in attendants:
             attendants.remove(self)
 
-    def poke(self, sock):
+    def poke(self, Socket sock not None):
         """Look at this socket, even if its descriptor says nothing."""
-        if sock in self.positions and sock is not self.looking_at:
-            self.noted.append(sock)
+        token = self.tokens.get(sock)
+        if token is not None and not sock.looked_at:
+            self.noted.append(token - 1)
             if self.asleep:
                 dryad_wake(self.wakers[1])
 
@@ -110,11 +119,21 @@ cdef class Waiter:
 
         ids: a list; timeout_ms: 0 does not wait, -1 waits without limit; resolve: called with the
         list if it is not that of the last wait, returns the sockets in its order, as a list.
-        Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up.
+        Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up;
+        None, if another thread is waiting with it.
         Errors: what `resolve` raises; OSError.
         """
+        if self.busy:
+            return None
+        self.busy = True
+        try:
+            return self.wait_alone(ids, timeout_ms, resolve)
+        finally:
+            self.busy = False
+
+    cdef list wait_alone(self, list ids, int64_t timeout_ms, resolve):
         cdef int64_t deadline = -1
-        cdef set found = set()  # positions
+        cdef list found = []  # slots
         cdef bint waited
         cdef bint first = True
         cdef int patience
@@ -132,13 +151,12 @@ cdef class Waiter:
                 else:
                     waited = self.look_at_poller(found, patience)
                 first = False
-                if found:
-                    break
-                if not waited and not self.noted:
-                    return []
+                if found or (not waited and not self.noted):
+                    return self.report(found)
         finally:
+            for slot in found:
+                self.watched[<Py_ssize_t> slot].found = False
             attend(-1)
-        return [self.report(position) for position in sorted(found)]
 
     cdef bint is_last(self, list ids) except -1:
         """Is it the list of the last wait? Scripts pass the same numbers again."""
@@ -167,9 +185,8 @@ cdef class Waiter:
         for sock in positions:
             if sock not in self.tokens:
                 self.add(sock)
-        self.positions = positions
-        self.noted = [sock for sock in self.noted if sock in positions]
-        self.sockets = list(sockets)
+            self.watched[<Py_ssize_t> self.tokens[sock] - 1].position = positions[sock]
+        self.names = [sock.id for sock in sockets]
         self.ids = list(ids)
         return 0
 
@@ -182,14 +199,26 @@ cdef class Waiter:
         else:
             self.slots.append(sock)
             token = len(self.slots)
+        self.make_room(token)
+        self.watched[<Py_ssize_t> token - 1].found = False
         self.tokens[sock] = token
         sock.attended += 1
-        self.noted.append(sock)
+        self.noted.append(token - 1)
         if sock.fd >= 0 and not sock.unwatched:
             failed = dryad_poller_watch(self.fd, sock.fd, token)
             if failed:
                 self.forget(sock)
                 raise os_error(failed)
+        return 0
+
+    cdef int make_room(self, Py_ssize_t count) except -1:
+        cdef Watched *watched
+        if count > self.capacity:
+            watched = <Watched *> PyMem_Realloc(self.watched, 2 * count * sizeof(Watched))
+            if watched == NULL:
+                raise MemoryError
+            self.watched = watched
+            self.capacity = 2 * count
         return 0
 
     cdef int forget(self, Socket sock) except -1:
@@ -213,17 +242,16 @@ cdef class Waiter:
         left = deadline[0] - dryad_now()
         return <int> min((left + 999999) // 1000000, <int64_t> 0x7FFFFFFF) if left > 0 else 0
 
-    cdef int look_at_noted(self, set found) except -1:
+    cdef int look_at_noted(self, list found) except -1:
         cdef list noted = self.noted
-        cdef Socket sock
         if not noted:
             return 0
         self.noted = []
-        for sock in noted:
-            self.look(sock, False, found)
+        for slot in noted:
+            self.look(slot, False, found)
         return 0
 
-    cdef bint look_at_poller(self, set found, int timeout_ms) except -1:
+    cdef bint look_at_poller(self, list found, int timeout_ms) except -1:
         """Ask the poller, waiting so long. False: it has waited to the end of that, or did not wait at all."""
         cdef dryad_ready ready[DRYAD_POLL_BATCH]
         cdef Py_ssize_t before
@@ -247,24 +275,29 @@ cdef class Waiter:
             for i in range(count):
                 if ready[i].token == WAKE_TOKEN:
                     dryad_wake_clear(self.wakers[0])
-                elif self.slots[ready[i].token - 1] is not None:
-                    self.look(self.slots[ready[i].token - 1], True, found)
+                else:
+                    self.look(<Py_ssize_t> ready[i].token - 1, True, found)
             if count < DRYAD_POLL_BATCH or len(found) == before:
                 return timeout_ms != 0 and count > 0
             timeout_ms = 0  # and there may be more than it reports at once
 
-    cdef int look(self, Socket sock, bint readable, set found) except -1:
-        cdef object position = self.positions.get(sock)
-        if position is None or position in found:
+    cdef int look(self, Py_ssize_t slot, bint readable, list found) except -1:
+        cdef Socket sock = self.slots[slot]
+        if sock is None or self.watched[slot].found:
             return 0
-        self.looking_at = sock
-        if sock.readiness(readable):
-            found.add(position)
-        self.looking_at = None
+        sock.looked_at = True
+        try:
+            if sock.readiness(readable):
+                found.append(slot)
+                self.watched[slot].found = True
+        finally:
+            sock.looked_at = False
         return 0
 
-    cdef object report(self, Py_ssize_t position):
-        """The ID, whose socket will be looked at again the next time."""
-        sock = self.sockets[position]
-        self.noted.append(sock)
-        return sock.id
+    cdef list report(self, list found):
+        """The IDs, whose sockets will be looked at again the next time."""
+        cdef list names = self.names
+        self.noted += found
+        if len(found) == 1:
+            return [names[self.watched[<Py_ssize_t> found[0]].position]]
+        return [names[position] for position in sorted([self.watched[<Py_ssize_t> slot].position for slot in found])]

@@ -34,13 +34,17 @@ cdef class WebSocket(Inbound):
         Returns what must become possible before there is more to do (READ, WRITE).
         """
         cdef bint flushed
+        if self.held is not None:
+            self.act_on_held()  # nobody has read what came before it since the last look
         self.pump()
         if self.state != OPEN:
             return 0
         flushed = self.flush()
         if self.unread >= UNREAD_LIMIT:
             self.paused = True
-        return (0 if self.paused or self.ended else DRYAD_READ) | (0 if flushed else DRYAD_WRITE)
+        if self.paused or self.ended or self.held is not None:
+            return 0 if flushed else DRYAD_WRITE
+        return DRYAD_READ | (0 if flushed else DRYAD_WRITE)
 
     def take_touched(self):
         """Has a call received from it since the last time this was asked, or is one inside it?"""
@@ -69,6 +73,10 @@ cdef class WebSocket(Inbound):
     def is_over(self):
         """Is it closed, by whomever?"""
         return self.state == CLOSED
+
+    def is_failing(self):
+        """Has the peer broken the protocol, behind messages that were not read yet?"""
+        return self.held is not None
 
     def is_paused(self):
         """Is nothing read, because the script has not read what came before?"""
@@ -179,7 +187,7 @@ cdef class WebSocket(Inbound):
         cdef bint was_open = self.state == OPEN
         if not Socket.begin_close(self):
             return False
-        self.texts = self.binaries = None
+        self.texts = self.binaries = self.slot = self.held = None
         self.unread = 0
         if was_open:
             self.send_close(code, reason)

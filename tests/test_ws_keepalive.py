@@ -42,11 +42,12 @@ def test_a_ping_after_a_silence(ws: WsLink) -> None:
 
 
 def test_closed_without_an_answer(ws: WsLink) -> None:
+    begun = time.monotonic()
     net.native_ws_set_keepalive(ws.id, True)
     ws.peer.expect(PING)
-    begun = time.monotonic()
     assert ws.peer.closing()[0] == 1011
-    assert SILENCE / 2 < time.monotonic() - begun < 5
+    # After a silence before the ping, and one after it.
+    assert SILENCE * 1.5 < time.monotonic() - begun < 10
     ws.peer.hang_up()
     becomes(ws.id, "closed")
     assert "ping" in said_once(ws.id)

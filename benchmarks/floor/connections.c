@@ -4,22 +4,10 @@
  * every one, "hear" receives 64 bytes on every one. Each is answered with the bytes of memory that
  * are private to this process.
  */
+#include "private.h"
 #include "worker.h"
 
 enum { SIZE = 64 };
-
-static long long private_bytes(void)
-{
-    char line[256];
-    long long kilobytes, total = 0;
-    FILE *file = fopen("/proc/self/smaps_rollup", "r");
-    check(file != NULL, "smaps_rollup");
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "Private_Clean: %lld", &kilobytes) == 1 || sscanf(line, "Private_Dirty: %lld", &kilobytes) == 1)
-            total += kilobytes;
-    fclose(file);
-    return total * 1024;
-}
 
 int main(int argc, char **argv)
 {

@@ -36,6 +36,7 @@ class Inbound(Framed):
         super().__init__(handle)
         self.touched = False
         self.watched = False
+        self._held: Violation | None = None
         self._queues: dict[int, deque[Any]] = {TEXT: deque(), BINARY: deque()}
         self._unread = 0
         self._paused = False
@@ -97,6 +98,9 @@ class Inbound(Framed):
                         if not self._closed:
                             self._raise_trouble()
                         return None
+                    if self._held is not None:
+                        self._act_on_held()  # what is unread is of the other kind, and stays readable
+                        continue
                     if self._unread >= UNREAD_LIMIT:
                         other = "text" if kind == BINARY else "binary"
                         raise NetworkError(
@@ -133,9 +137,13 @@ class Inbound(Framed):
             if self._incoming:
                 self._messages.feed(self._incoming.take_bytes(len(self._incoming)) or b"")
             try:
-                event = self._messages.next_event()
+                event = None if self._held is not None else self._messages.next_event()
             except Violation as violation:
-                self._violated(violation)
+                self._held = violation
+            if self._held is not None:
+                # Told when what came before it was read.
+                if not self._unread:
+                    self._act_on_held()
                 return False
             if event is None:
                 return False
@@ -150,6 +158,11 @@ class Inbound(Framed):
             assert isinstance(value, bytes)
             self._control(kind, value)
         return False
+
+    def _act_on_held(self) -> None:
+        violation, self._held = self._held, None
+        if violation is not None and self.state == OPEN:
+            self._violated(violation)
 
     def _control(self, kind: int, payload: bytes) -> None:
         if kind == PING:
@@ -171,7 +184,8 @@ class Inbound(Framed):
             self._end_protocol(CLOSED, code, reason)
 
     def _may_pump(self) -> bool:
-        return self.state == OPEN and not self._ended and not self._closed and self._unread < UNREAD_LIMIT
+        may_read = not self._ended and not self._closed and self._held is None
+        return self.state == OPEN and may_read and self._unread < UNREAD_LIMIT
 
     def _take_one(self) -> None:
         """See that there is a message to read, if one has come; what is behind it stays where it is.
@@ -181,7 +195,7 @@ class Inbound(Framed):
         with self._lock:
             has_read = False
             while not self._unread and self.state == OPEN and not self._closed:
-                if self._take_message() or has_read or self.state != OPEN:
+                if self._take_message() or has_read or self.state != OPEN or self._held is not None:
                     break
                 has_read = self._read_once()
                 if not has_read:
@@ -197,7 +211,7 @@ class Inbound(Framed):
                     return False
                 if self._take_message():
                     continue
-                if has_read or self.state != OPEN:
+                if has_read or self.state != OPEN or self._held is not None:
                     break
                 if not self._read_once():
                     return False

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,7 @@ class Waiter:
         self._positions: dict[Socket, int] = {}
         self._registered: dict[Socket, int] = {}  # and under which descriptor; -1: none
         self._noted: list[Socket] = []
+        self._busy = threading.Lock()
         self._asleep = False
         self._looking_at: Socket | None = None
         self._seen_closings = 0
@@ -63,14 +65,23 @@ class Waiter:
                 with contextlib.suppress(OSError):  # full: it will return as it is
                     self._wakers[1].send(b"\0")
 
-    def wait(self, ids: list[Any], timeout_ms: int, resolve: Callable[[list[Any]], list[Any]]) -> list[int]:
+    def wait(self, ids: list[Any], timeout_ms: int, resolve: Callable[[list[Any]], list[Any]]) -> list[int] | None:
         """Wait until a receive or an accept on one of them would not give None.
 
         ids: a list; timeout_ms: 0 does not wait, -1 waits without limit; resolve: called with the
         list if it is not that of the last wait, returns the sockets in its order, as a list.
-        Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up.
+        Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up;
+        None, if another thread is waiting with it.
         Errors: what `resolve` raises; OSError.
         """
+        if not self._busy.acquire(blocking=False):
+            return None
+        try:
+            return self._wait_alone(ids, timeout_ms, resolve)
+        finally:
+            self._busy.release()
+
+    def _wait_alone(self, ids: list[Any], timeout_ms: int, resolve: Callable[[list[Any]], list[Any]]) -> list[int]:
         if not self._is_last(ids) or self._seen_closings != Attention.closings:
             self._change(ids, resolve(ids))
         deadline = deadline_after(timeout_ms)

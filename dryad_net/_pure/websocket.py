@@ -30,6 +30,8 @@ class WebSocket(Inbound):
 
         Returns what must become possible before there is more to do (READ, WRITE).
         """
+        with self._lock:
+            self._act_on_held()  # nobody has read what came before it since the last look
         self._pump()
         if self.state != OPEN:
             return 0
@@ -37,7 +39,7 @@ class WebSocket(Inbound):
         with self._lock:
             if self._unread >= UNREAD_LIMIT:
                 self._paused = True
-            return (0 if self._paused or self._ended else READ) | (0 if flushed else WRITE)
+            return (0 if self._paused or self._ended or self._held is not None else READ) | (0 if flushed else WRITE)
 
     def take_touched(self) -> bool:
         """Has a call received from it since the last time this was asked, or is one inside it?"""
@@ -67,6 +69,10 @@ class WebSocket(Inbound):
     def is_over(self) -> bool:
         """Is it closed, by whomever?"""
         return self.state == CLOSED
+
+    def is_failing(self) -> bool:
+        """Has the peer broken the protocol, behind messages that were not read yet?"""
+        return self._held is not None
 
     def is_paused(self) -> bool:
         """Is nothing read, because the script has not read what came before?"""
@@ -181,6 +187,7 @@ class WebSocket(Inbound):
             for queue in self._queues.values():
                 queue.clear()
             self._unread = 0
+            self._held = None
             if was_open:
                 self.send_close(code, reason)
                 if not self.close_code:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 from .._backend import waiter
-from ..checks import TIMEOUT, Checked, Id, Kind
+from ..checks import FAST_LIST, TIMEOUT, Checked, Id, Kind
 from ..datagram import DatagramSocket
 from ..errors import DryadNetError
 from ..listener import Server as TcpServer
@@ -23,7 +22,6 @@ _ANY = Id(
 
 # The waiter of the last call, with the sockets it watched; a thread that finds it in use makes one for itself.
 _kept: waiter.Waiter | None = None
-_in_use = threading.Lock()
 
 
 def _check_ids(value: Any, parameter: str) -> list[Any]:
@@ -33,6 +31,7 @@ def _check_ids(value: Any, parameter: str) -> list[Any]:
 
 
 IDS = Checked("an array of IDs", _check_ids)
+IDS.fast = FAST_LIST
 
 
 def _resolve(ids: list[Any]) -> list[Any]:
@@ -51,39 +50,33 @@ def native_net_wait(ids: list[Any], timeout_ms: int) -> list[int]:
     Errors: E3029 (an ID that is closed or was never given out). See epoll(7), kqueue(2).
     """
     global _kept
-    if not _in_use.acquire(blocking=False):
-        return _wait_once(ids, timeout_ms)
+    if _kept is None:
+        _kept = waiter.Waiter()
     try:
-        if _kept is None:
-            _kept = waiter.Waiter()
-        return _kept.wait(ids, timeout_ms, _resolve)
+        found = _kept.wait(ids, timeout_ms, _resolve)
     except DryadNetError:
         raise
     except BaseException:
         # Whatever a signal handler raised may have come in the middle of a change.
-        if _kept is not None:
-            _kept.close()
-            _kept = None
+        _forget_waiter()
         raise
-    finally:
-        _in_use.release()
+    return _wait_once(ids, timeout_ms) if found is None else found
 
 
 def _wait_once(ids: list[Any], timeout_ms: int) -> list[int]:
     own = waiter.Waiter()
     try:
-        return own.wait(ids, timeout_ms, _resolve)
+        return own.wait(ids, timeout_ms, _resolve) or []
     finally:
         own.close()
 
 
-def _start_empty() -> None:
-    global _kept, _in_use
+def _forget_waiter() -> None:
+    global _kept
     if _kept is not None:
         _kept.close()
         _kept = None
-    _in_use = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_empty)
+    os.register_at_fork(after_in_child=_forget_waiter)

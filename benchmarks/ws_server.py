@@ -1,0 +1,69 @@
+"""Echo servers with 1, 32 and 256 connections, 256 bytes and 8 KiB.
+
+The clients are one C program on the same CPU, with one message under way on every connection; the
+CPU column is the server's processor time, all its threads. "in turn" calls recv on every client
+again and again: it never sleeps, so its figure holds the calls that found nothing.
+"""
+
+from __future__ import annotations
+
+import harness
+import load
+import ws_servers
+
+CONNECTIONS = (1, 32, 256)
+SIZES = (256, 8192)
+OURS = "dryad_net compiled"
+PICOWS = ("picows, uvloop", "picows, uvloop, Cython listener")
+
+
+def contenders(floor: str) -> list[harness.Contender]:
+    """Every server; the floor first."""
+    return [
+        harness.Contender("C, epoll", (floor,)),
+        *ws_servers.ours(),
+        *ws_servers.ours("ours_in_turn", "in turn"),
+        ws_servers.contender(PICOWS[0], "picows"),
+        ws_servers.contender(PICOWS[1], "picows_compiled"),
+        ws_servers.contender("aiohttp, uvloop", "aiohttp"),
+        ws_servers.contender("websockets, asyncio", "websockets"),
+    ]
+
+
+def gate(case: harness.Case) -> list[str]:
+    """What the library aims at, and whether it is reached."""
+    own = case.ratio(OURS)
+    if own is None:
+        return []
+    notes = []
+    for peer in PICOWS:
+        theirs = case.ratio(peer)
+        if theirs is not None:
+            notes.append(
+                f"beside {peer}, by CPU: {own:.2f} to {theirs:.2f} (wanted: more): {harness.verdict(own > theirs)}"
+            )
+    return harness.say(*notes)
+
+
+def main() -> None:
+    options = harness.arguments(__doc__, choices={"connections": CONNECTIONS, "sizes": SIZES})
+    cases = []
+    notes = []
+    with harness.floor_programs() as floor:
+        client = floor("ws_load")
+        for size in options.sizes:
+            for connections in options.connections:
+                command = (client, "{port}", str(connections), str(size))
+                case = harness.measure(
+                    f"WebSocket echo server, {size:,} bytes, {connections} connections",
+                    "message",
+                    [load.UnderLoad(one, command) for one in contenders(floor("ws_server"))],
+                    options,
+                )
+                cases.append(case)
+                notes += [f"{case.title}: {note}" for note in gate(case)]
+    harness.save("ws_server", cases, options, notes)
+
+
+if __name__ == "__main__":
+    main()
