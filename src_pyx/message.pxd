@@ -21,7 +21,9 @@ cdef class Messages:
     # the message it belongs to; opcode 0: none has begun
     cdef int opcode
     cdef bint compressed
-    cdef PyObject *storage  # a bytes object that nobody else has a reference to
+    cdef PyObject *storage  # a bytes object, or an ASCII str, that nobody else has a reference to
+    cdef bint is_text  # the str
+    cdef bint is_ascii  # what is in it so far
     cdef size_t capacity
     cdef size_t held
     cdef size_t checked  # of a text: how much of it is known to be UTF-8
@@ -36,6 +38,7 @@ cdef class Messages:
     cdef int control(self, Buffer incoming, int size) except -1
     cdef int whole_message(self, Buffer incoming) except -1
     cdef int take_payload(self, Buffer incoming) except -1
+    cdef char *storage_data(self) noexcept
     cdef char *room(self, size_t *size) except NULL
     cdef int grow(self, size_t size) except -1
     cdef int filled(self, size_t size) except -1

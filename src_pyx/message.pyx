@@ -22,8 +22,11 @@ cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject **data, Py_ssize_t size) except -1
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size) except NULL
     char *bytes_data "PyBytes_AS_STRING"(PyObject *data)
+    PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most) except NULL
+    char *text_data "PyUnicode_DATA"(PyObject *text)
 
 cdef extern from "utf8.h" nogil:
+    bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
     size_t dryad_utf8_valid(const unsigned char *data, size_t size, int *wrong) noexcept
 
 cdef enum:
@@ -46,6 +49,7 @@ cdef class Messages:
         self.max_frame_size = DEFAULT_FRAME_SIZE
         self.max_message_size = DEFAULT_MESSAGE_SIZE
         self.storage = NULL
+        self.is_text = self.is_ascii = False
         self.capacity = self.held = self.checked = 0
         self.opcode = 0
         self.frame_left = 0
@@ -222,7 +226,10 @@ cdef class Messages:
         if self.held == self.capacity:
             self.grow(min(<size_t> self.frame_left, max(self.capacity, <size_t> FIRST_STORAGE)))
         size[0] = min(<size_t> self.frame_left, self.capacity - self.held)
-        return bytes_data(self.storage) + self.held
+        return self.storage_data() + self.held
+
+    cdef char *storage_data(self) noexcept:
+        return text_data(self.storage) if self.is_text else bytes_data(self.storage)
 
     cdef int grow(self, size_t size) except -1:
         cdef PyObject *storage = self.storage
@@ -230,7 +237,11 @@ cdef class Messages:
         if not self.header.fin:
             capacity = max(capacity, 2 * self.capacity)  # fragments that follow shall find room too
         if storage == NULL:
-            self.storage = new_bytes(NULL, capacity)
+            # A text in one frame is most often ASCII, and then what it is gathered in is the str itself.
+            self.is_text = self.is_ascii = (
+                self.opcode == TEXT and self.header.fin and not self.compressed and size == self.header.length
+            )
+            self.storage = new_text(capacity, 127) if self.is_text else new_bytes(NULL, capacity)
         else:
             self.storage = NULL
             try:
@@ -244,19 +255,24 @@ cdef class Messages:
 
     cdef int filled(self, size_t size) except -1:
         """So many bytes have been put where room() said."""
-        cdef char *data = bytes_data(self.storage) + self.held
+        cdef char *data = self.storage_data() + self.held
         if self.header.masked:
             mask_here(data, size, self.header.key, self.mask_offset)
             self.mask_offset += size
         self.held += size
         self.frame_left -= size
+        if self.is_ascii:
+            self.is_ascii = dryad_is_ascii(<const unsigned char *> data, size)
+            if self.is_ascii:
+                self.checked = self.held
+                return 0
         if self.opcode == TEXT and not self.compressed and (self.frame_left or not self.header.fin):
             self.check_text(False)
         return 0
 
     cdef int check_text(self, bint final) except -1:
         cdef int wrong = 0
-        self.checked += dryad_utf8_valid(<const unsigned char *> bytes_data(self.storage) + self.checked,
+        self.checked += dryad_utf8_valid(<const unsigned char *> self.storage_data() + self.checked,
                                          self.held - self.checked, &wrong)
         if wrong or (final and self.checked != self.held):
             raise Violation(INVALID_DATA, "a text that is not UTF-8")
@@ -268,6 +284,18 @@ cdef class Messages:
         cdef object data
         if self.storage == NULL:
             data = b""
+        elif self.is_text:
+            data = <object> self.storage
+            self.size = self.held
+            if not self.is_ascii:
+                try:
+                    data = PyUnicode_DecodeUTF8(self.storage_data(), self.held, NULL)
+                except UnicodeDecodeError:
+                    raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
+            self.let_go()
+            self.opcode = 0
+            self.value = data
+            return opcode
         else:
             if self.held != self.capacity:
                 _PyBytes_Resize(&self.storage, self.held)
@@ -289,4 +317,5 @@ cdef class Messages:
     cdef void let_go(self) noexcept:
         Py_XDECREF(self.storage)
         self.storage = NULL
+        self.is_text = self.is_ascii = False
         self.capacity = self.held = self.checked = 0

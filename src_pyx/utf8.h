@@ -39,6 +39,25 @@ static inline int dryad_utf8_character(const unsigned char *data, size_t size)
     return length;
 }
 
+/* Is every byte ASCII? In blocks, which compilers turn into vector instructions. */
+static inline int dryad_is_ascii(const unsigned char *data, size_t size)
+{
+    uint64_t words[8], high;
+    size_t at = 0, i;
+    for (; size - at >= sizeof words; at += sizeof words) {
+        memcpy(words, data + at, sizeof words);
+        high = 0;
+        for (i = 0; i < 8; i++)
+            high |= words[i];
+        if (high & 0x8080808080808080u)
+            return 0;
+    }
+    for (; at < size; at++)
+        if (data[at] & 0x80)
+            return 0;
+    return 1;
+}
+
 /* How many bytes at the front are whole characters; *wrong: what follows them can never become one. */
 static inline size_t dryad_utf8_valid(const unsigned char *data, size_t size, int *wrong)
 {

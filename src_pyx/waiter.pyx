@@ -59,6 +59,7 @@ cdef class Waiter:
     cdef list free
     cdef list noted  # slots to look at, whatever the poller says
     cdef bint busy
+    cdef Socket looking_at  # which may find by itself that it has something
     cdef bint asleep  # in the poller, without the GIL
     cdef uint64_t seen_closings
 
@@ -109,7 +110,7 @@ cdef class Waiter:
     def poke(self, Socket sock not None):
         """Look at this socket, even if its descriptor says nothing."""
         token = self.tokens.get(sock)
-        if token is not None and not sock.looked_at:
+        if token is not None and sock is not self.looking_at:
             self.noted.append(token - 1)
             if self.asleep:
                 dryad_wake(self.wakers[1])
@@ -286,12 +287,14 @@ cdef class Waiter:
         if sock is None or self.watched[slot].found:
             return 0
         sock.looked_at = True
+        self.looking_at = sock
         try:
             if sock.readiness(readable):
                 found.append(slot)
                 self.watched[slot].found = True
         finally:
             sock.looked_at = False
+            self.looking_at = None
         return 0
 
     cdef list report(self, list found):
