@@ -223,29 +223,10 @@ cdef class WebSocket(Inbound):
 
     cdef int read_to_close(self) except -1:
         """Read on to the peer's Close, and let go the messages before it."""
-        cdef char *block
-        cdef Py_ssize_t n
         cdef int kind
         if self.reading.taken:
             return 0
-        block = acquire_block()
-        try:
-            if self.tls is not None:
-                with self.encoding:
-                    n = dryad_recv_now(self.fd, block, BLOCK, 0)
-                    if n > 0:
-                        self.decrypt(PyBytes_FromStringAndSize(block, n))
-            else:
-                n = dryad_recv_now(self.fd, block, BLOCK, 0)
-            if n > 0 and self.tls is not None:
-                pass
-            elif n > 0:
-                memcpy(self.incoming.reserve(n), block, n)
-                self.incoming.commit(n)
-            elif not would_block(n):
-                self.end_of_stream(n)
-        finally:
-            release_block(block)
+        self.read_closed()
         try:
             while self.state == CLOSING:
                 kind = self.messages.next(self.incoming)
@@ -260,4 +241,25 @@ cdef class WebSocket(Inbound):
         if self.ended:
             self.state = CLOSED
         self.incoming.settle()
+        return 0
+
+    cdef int read_closed(self) except -1:
+        """Read once, without waiting, from a connection that the script has closed."""
+        cdef char *block = acquire_block()
+        cdef Py_ssize_t n
+        try:
+            if self.tls is None:
+                n = dryad_recv_now(self.fd, block, BLOCK, 0)
+                if n > 0:
+                    memcpy(self.incoming.reserve(n), block, n)
+                    self.incoming.commit(n)
+            else:
+                with self.encoding:
+                    n = dryad_recv_now(self.fd, block, BLOCK, 0)
+                    if n > 0:
+                        self.decrypt(PyBytes_FromStringAndSize(block, n))
+            if n <= 0 and not would_block(n):
+                self.end_of_stream(n)
+        finally:
+            release_block(block)
         return 0
