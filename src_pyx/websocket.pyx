@@ -54,7 +54,6 @@ cdef class WebSocket(Inbound):
 
     def is_connected(self):
         """False once it is closed and every message was read; completes the handshake first."""
-        self.touched = True
         if self.closed:
             return False
         if self.state == CONNECTING:
@@ -88,10 +87,9 @@ cdef class WebSocket(Inbound):
 
     def get_state(self):
         """Go on with whatever is under way, without waiting, and say where it stands."""
-        self.touched = True
         if self.state == CONNECTING and not self.closed:
             self.complete_handshake(0)
-        self.take_one()
+        self.pump()
         return STATES[self.state]
 
     def fill_for_handshake(self, int64_t timeout_ms):

@@ -214,3 +214,19 @@ def test_a_reset_disturbs_no_other_client(ws_server: int, ws_dial: Upgrade) -> N
     assert stays.peer.message() == "to whom it may concern"
     said_once(gone.id)
     assert net.native_ws_get_clients(ws_server) == [stays.id]
+
+
+def test_the_state_tells_of_a_close_behind_unread_messages(ws: WsLink) -> None:
+    """A script that only asks for the state, again and again, learns of it too."""
+    ws.peer.text("before")
+    ws.peer.close(1000)
+    becomes(ws.id, "closed")
+    assert received(ws.id) == "before"
+
+
+def test_the_state_tells_of_a_violation_behind_unread_messages(ws: WsLink) -> None:
+    ws.peer.text("before")
+    ws.peer.send(11, b"")
+    becomes(ws.id, "closed")
+    assert ws.peer.closing()[0] == 1002
+    assert received(ws.id) == "before"

@@ -50,7 +50,6 @@ class WebSocket(Inbound):
 
     def is_connected(self) -> bool:
         """False once it is closed and every message was read; completes the handshake first."""
-        self.touched = True
         if self._closed:
             return False
         if self.state == CONNECTING:
@@ -84,10 +83,9 @@ class WebSocket(Inbound):
 
     def get_state(self) -> str:
         """Go on with whatever is under way, without waiting, and say where it stands."""
-        self.touched = True
         if self.state == CONNECTING and not self._closed:
             self.complete_handshake(0)
-        self._take_one()
+        self._pump()
         return STATES[self.state]
 
     def fill_for_handshake(self, timeout_ms: int) -> bool:
