@@ -2,8 +2,6 @@ from libc.stdint cimport int64_t, uint64_t
 
 from .framed cimport Framed
 
-cdef size_t UNREAD_LIMIT
-
 cdef class Inbound(Framed):
     cdef public bint touched
     cdef public bint watched
@@ -11,6 +9,7 @@ cdef class Inbound(Framed):
     cdef object held
     cdef object slot
     cdef int slot_kind
+    cdef size_t slot_cost
     cdef object texts
     cdef object binaries
     cdef size_t unread
@@ -27,6 +26,7 @@ cdef class Inbound(Framed):
     cdef object receive_message(self, int kind, int64_t timeout_ms)
     cdef bint wait_for_parser(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef bint take_one(self) except -1
+    cdef bint is_full(self) noexcept
     cdef object pop_queued(self, int kind)
     cdef int next_message(self) except -1
     cdef int control(self, int kind) except -1

@@ -131,7 +131,7 @@ cdef class Inbound(Framed):
                 if not self.wait_for_parser(timeout_ms, &deadline):
                     return None
                 continue
-            if self.unread >= UNREAD_LIMIT:
+            if self.is_full():
                 raise NetworkError(
                     f"{self.unread} bytes of unread {'text' if kind == BINARY else 'binary'} messages are waiting; "
                     "nothing more is read before they are"
@@ -150,6 +150,10 @@ cdef class Inbound(Framed):
             deadline[0] = deadline_after(timeout_ms)
         return self.wait(0, deadline[0]) != 0
 
+    cdef bint is_full(self) noexcept:
+        """Is there so much to read that nothing more is taken? One message alone never is, whatever its size."""
+        return self.unread - self.slot_cost >= UNREAD_LIMIT
+
     cdef object pop_queued(self, int kind):
         """The message of this kind that has waited longest, or None."""
         cdef object queue
@@ -157,6 +161,7 @@ cdef class Inbound(Framed):
         if self.slot is not None and self.slot_kind == kind:
             message = self.slot
             self.slot = None
+            self.slot_cost = 0
         else:
             queue = self.texts if kind == TEXT else self.binaries
             if not queue:
@@ -170,7 +175,7 @@ cdef class Inbound(Framed):
         self.unread -= cost(message)
         if self.unread or self.incoming.size():
             self.leave_rest()
-        if self.paused and self.unread < UNREAD_LIMIT:
+        if self.paused and not self.is_full():
             self.paused = False
             self.resumed()
         return message
@@ -224,6 +229,7 @@ cdef class Inbound(Framed):
         if self.unread == 0:
             self.slot = message  # mostly the only one, and not for long
             self.slot_kind = kind
+            self.slot_cost = cost(message)
         elif kind == TEXT:
             if self.texts is None:
                 self.texts = deque()
@@ -262,16 +268,15 @@ cdef class Inbound(Framed):
         else:
             code, reason = parse_close(payload)
             self.close_received = True
-            # That the answer does not get through is no trouble: the peer has said all it wanted.
-            trouble = self.trouble
             self.send_close(code, "")
-            self.trouble = trouble
+            # That this, or a pong before it, did not get through is no trouble: the peer has said all it wanted.
+            self.trouble = None
             self.end_protocol(CLOSED, code, reason)
         return 0
 
     cdef bint may_pump(self) noexcept:
         return (self.state == OPEN and not self.ended and not self.closed and not self.reading.taken
-                and self.unread < UNREAD_LIMIT and self.held is None)
+                and not self.is_full() and self.held is None)
 
     cdef bint take_one(self) except -1:
         """See that there is a message to read, if one has come; what is behind it stays where it is.
@@ -302,7 +307,7 @@ cdef class Inbound(Framed):
         cdef int got
         cdef bint has_read = False
         while self.state == OPEN and not self.closed:
-            if self.unread >= UNREAD_LIMIT:
+            if self.is_full():
                 self.paused = True
                 return False
             got = self.next_message()

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, acquire_block, release_block
 from .frame cimport CLOSE, PING
-from .inbound cimport UNREAD_LIMIT, Inbound
+from .inbound cimport Inbound
 from .message cimport NOTHING
 from .posix cimport dryad_now, dryad_recv_now
 from .scan cimport find_end
@@ -40,7 +40,7 @@ cdef class WebSocket(Inbound):
         if self.state != OPEN:
             return 0
         flushed = self.flush()
-        if self.unread >= UNREAD_LIMIT:
+        if self.is_full():
             self.paused = True
         if self.paused or self.ended or self.held is not None:
             return 0 if flushed else DRYAD_WRITE
@@ -79,7 +79,7 @@ cdef class WebSocket(Inbound):
 
     def is_paused(self):
         """Is nothing read, because the script has not read what came before?"""
-        return self.unread >= UNREAD_LIMIT
+        return self.is_full()
 
     def has_messages(self):
         """Are there messages that were not read?"""
@@ -186,7 +186,7 @@ cdef class WebSocket(Inbound):
         if not Socket.begin_close(self):
             return False
         self.texts = self.binaries = self.slot = self.held = None
-        self.unread = 0
+        self.unread = self.slot_cost = 0
         if was_open:
             self.send_close(code, reason)
             if not self.close_code:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import Running, code_of, refusal, run_script
+from support import Running, code_of, refusal, run_script, wait_until
 from ws_support import (
     BINARY,
     CONTINUATION,
@@ -250,3 +250,12 @@ assert peak() - before < 256 << 20, (peak() - before, sent)
 """,
         HERE,
     )
+
+
+def test_one_message_of_the_other_kind_is_never_too_much(ws: WsLink) -> None:
+    """However large it is: a script that asks for text first finds the binary message afterwards."""
+    sender = Running(ws.peer.send, BINARY, bytes(16 * MIB))
+    wait_until(lambda: net.native_net_wait([ws.id], 100))
+    assert net.native_ws_recv(ws.id) is None
+    assert received_binary(ws.id) == bytes(16 * MIB)
+    sender.result()

@@ -39,6 +39,7 @@ class Inbound(Framed):
         self._held: Violation | None = None
         self._queues: dict[int, deque[Any]] = {TEXT: deque(), BINARY: deque()}
         self._unread = 0
+        self._first: tuple[int, int] | None = None  # the kind and cost of the message that came when none was unread
         self._paused = False
         self.bytes_received = 0
         self.messages_received = 0
@@ -101,7 +102,7 @@ class Inbound(Framed):
                     if self._held is not None:
                         self._act_on_held()  # what is unread is of the other kind, and stays readable
                         continue
-                    if self._unread >= UNREAD_LIMIT:
+                    if self._is_full():
                         other = "text" if kind == BINARY else "binary"
                         raise NetworkError(
                             f"{self._unread} bytes of unread {other} messages are waiting; "
@@ -114,19 +115,25 @@ class Inbound(Framed):
         finally:
             self._inside_calls -= 1
 
+    def _is_full(self) -> bool:
+        """Is there so much to read that nothing more is taken? One message alone never is, whatever its size."""
+        return self._unread - (0 if self._first is None else self._first[1]) >= UNREAD_LIMIT
+
     def _next_of(self, kind: int) -> Any:
         """The next message of a kind of what has come; the others before it wait in their queue."""
-        while not self._queues[kind] and self.state == OPEN and self._unread < UNREAD_LIMIT:
+        while not self._queues[kind] and self.state == OPEN and not self._is_full():
             if not self._take_message():
                 break
         if not self._queues[kind]:
             return None
         message = self._queues[kind].popleft()
         self._unread -= _cost(message)
+        if self._first is not None and self._first[0] == kind:
+            self._first = None
         self._note_rest(self._unread > 0 or self._messages.inside())
         if self._messages.inside() and not self.watched:
             self.resumed()  # what is left there may be a ping, and no poller sees it
-        if self._paused and self._unread < UNREAD_LIMIT:
+        if self._paused and not self._is_full():
             self._paused = False
             self.resumed()
         return message
@@ -150,6 +157,8 @@ class Inbound(Framed):
             kind, value = event
             if kind < CLOSE:
                 self._queues[kind].append(value)
+                if self._unread == 0:
+                    self._first = (kind, _cost(value))
                 self._unread += _cost(value)
                 self._note_rest(True)
                 self.messages_received += 1
@@ -177,15 +186,14 @@ class Inbound(Framed):
             except Violation as violation:
                 self._violated(violation)
                 return
-            # That the answer does not get through is no trouble: the peer has said all it wanted.
-            trouble = self._trouble
             self.send_close(code, "")
-            self._trouble = trouble
+            # That this, or a pong before it, did not get through is no trouble: the peer has said all it wanted.
+            self._trouble = None
             self._end_protocol(CLOSED, code, reason)
 
     def _may_pump(self) -> bool:
         may_read = not self._ended and not self._closed and self._held is None
-        return self.state == OPEN and may_read and self._unread < UNREAD_LIMIT
+        return self.state == OPEN and may_read and not self._is_full()
 
     def _take_one(self) -> None:
         """See that there is a message to read, if one has come; what is behind it stays where it is.
@@ -206,7 +214,7 @@ class Inbound(Framed):
         with self._lock:
             has_read = False
             while self.state == OPEN and not self._closed:
-                if self._unread >= UNREAD_LIMIT:
+                if self._is_full():
                     self._paused = True
                     return False
                 if self._take_message():

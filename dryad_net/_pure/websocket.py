@@ -9,7 +9,7 @@ from os import urandom
 from ..close_codes import TOO_BIG, Violation
 from ..errors import NetworkError
 from .frame import CLOSE, PING
-from .inbound import UNREAD_LIMIT, Inbound
+from .inbound import Inbound
 from .poll import READ, WRITE
 from .receiver import BLOCK
 from .sock import READABLE, Attention, Socket, deadline_after
@@ -37,7 +37,7 @@ class WebSocket(Inbound):
             return 0
         flushed = self.flush()
         with self._lock:
-            if self._unread >= UNREAD_LIMIT:
+            if self._is_full():
                 self._paused = True
             return (0 if self._paused or self._ended or self._held is not None else READ) | (0 if flushed else WRITE)
 
@@ -75,7 +75,7 @@ class WebSocket(Inbound):
 
     def is_paused(self) -> bool:
         """Is nothing read, because the script has not read what came before?"""
-        return self._unread >= UNREAD_LIMIT
+        return self._is_full()
 
     def has_messages(self) -> bool:
         """Are there messages that were not read?"""
@@ -185,6 +185,7 @@ class WebSocket(Inbound):
             for queue in self._queues.values():
                 queue.clear()
             self._unread = 0
+            self._first = None
             self._held = None
             if was_open:
                 self.send_close(code, reason)
