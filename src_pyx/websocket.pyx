@@ -203,12 +203,12 @@ cdef class WebSocket(Inbound):
                 return DRYAD_READ | (0 if self.flush() else DRYAD_WRITE)
         if self.fd < 0:
             return 0
+        # What the end brings is not for the script: it has been told already why, or there is no why.
+        trouble = self.trouble
         if self.tls is not None and not self.told_tls_end and self.flush():
             self.told_tls_end = True
             with self.encoding:
                 self.transmit(self.tls.end())
-        # What the end brings is not for the script: it has been told already why, or there is no why.
-        trouble = self.trouble
         events = self.finish_close()
         self.trouble = trouble
         return events

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import SOON, Running, code_of, refusal
+from support import SOON, Running, code_of, refusal, wait_until
 from ws_support import (
     BINARY,
     PING,
@@ -31,6 +31,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.table import table
 
 MIB = 1 << 20
 Knock = Callable[..., Peer]
@@ -147,6 +148,17 @@ def test_a_reset_over_tls(tls_peer: WsLink) -> None:
     tls_peer.peer.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     tls_peer.peer.raw.close()
     said_once(tls_peer.id)
+
+
+def test_a_peer_that_closes_and_is_gone(tls_peer: WsLink) -> None:
+    """That the end of TLS finds nobody any more is no trouble: the peer has said all it wanted."""
+    tls_peer.peer.text("before")
+    tls_peer.peer.close(4000, "bye")
+    tls_peer.peer.hang_up()
+    wait_until(lambda: table.objects[tls_peer.id].fileno() < 0, what="the background to end it")
+    assert received(tls_peer.id) == "before"
+    assert net.native_ws_recv_blocking(tls_peer.id, -1) is None
+    assert net.native_ws_client_info(tls_peer.id)["close_code"] == 4000
 
 
 @pytest.mark.parametrize("options", [{}, {"verify": True}])

@@ -204,11 +204,11 @@ class WebSocket(Inbound):
                     return READ | (0 if self.flush() else WRITE)
             if self._socket.fileno() < 0:
                 return 0
+            # What the end brings is not for the script: it has been told already why, or there is no why.
+            trouble = self._trouble
             if self._tls is not None and not self._told_tls_end and self.flush():
                 self._told_tls_end = True
                 self._transmit(self._tls.end())
-            # What the end brings is not for the script: it has been told already why, or there is no why.
-            trouble = self._trouble
             events = self.finish_close()
             self._trouble = trouble
             return events
