@@ -177,7 +177,7 @@ def test_the_buffers_do_the_same_with_larger_data() -> None:
     """Over the sizes where storage is moved and given back."""
     sizes = st.sampled_from([1, 100, 30_000, 65_536, 200_000])
     large = st.one_of(
-        st.tuples(st.just("append"), sizes.map(lambda size: b"x" * size + b"\n\xe2\x82")),
+        st.tuples(st.just("append"), sizes),
         st.tuples(st.just("take_bytes"), sizes),
         st.tuples(st.just("take_text_until"), st.sampled_from([b"\n", b"x\n"])),
     )
@@ -185,7 +185,8 @@ def test_the_buffers_do_the_same_with_larger_data() -> None:
     @settings(often, max_examples=100)
     @given(st.lists(large, max_size=15))
     def check(steps: list[tuple[Any, ...]]) -> None:
-        agree(steps)
+        # Made here of a size, and not drawn: hypothesis would write the data out.
+        agree([(name, b"x" * value + b"\n\xe2\x82") if name == "append" else (name, value) for name, value in steps])
 
     check()
 
