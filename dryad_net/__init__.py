@@ -25,8 +25,6 @@ from .native.tcp import (
     native_tcp_get_clients,
     native_tcp_get_local_addr,
     native_tcp_get_peer_addr,
-    native_tcp_get_recv_buffer_size,
-    native_tcp_get_send_buffer_size,
     native_tcp_is_connected,
     native_tcp_kick_client,
     native_tcp_listen,
@@ -38,6 +36,11 @@ from .native.tcp import (
     native_tcp_recv_until,
     native_tcp_send,
     native_tcp_set_backlog,
+    native_tcp_stop_server,
+)
+from .native.tcp_settings import (
+    native_tcp_get_recv_buffer_size,
+    native_tcp_get_send_buffer_size,
     native_tcp_set_keepalive,
     native_tcp_set_linger,
     native_tcp_set_nodelay,
@@ -46,7 +49,6 @@ from .native.tcp import (
     native_tcp_set_reuseport,
     native_tcp_set_send_buffer_size,
     native_tcp_set_timeout,
-    native_tcp_stop_server,
 )
 from .native.udp import (
     native_udp_bind,

@@ -21,7 +21,15 @@ ORDER = [
     *["_pure.transmit", "_pure.framed", "_pure.inbound", "_pure.websocket", "_pure.waiter"],
     *["_pure.call", "_backend", "service", "stream", "datagram", "listener"],
     *["opening", "websocket", "websocket_server", "registry"],
-    *["native.ws_kinds", "native.tcp", "native.udp", "native.ws", "native.ws_extensions", "native.net"],
+    *[
+        "native.ws_kinds",
+        "native.tcp",
+        "native.tcp_settings",
+        "native.udp",
+        "native.ws",
+        "native.ws_extensions",
+        "native.net",
+    ],
     *["__init__", "command", "__main__"],
 ]
 MODULES = {

@@ -42,12 +42,14 @@ def _resolve(ids: list[Any]) -> list[Any]:
 def native_net_wait(ids: list[Any], timeout_ms: int) -> list[int]:
     """Wait until there is something to do for one of many connections, servers and UDP sockets.
 
-    ids: an array of IDs of any kind, together. timeout_ms: milliseconds; 0 does not wait, -1 or null
-    waits without limit.
-    Returns the IDs, in the order of ids, on which a recv or accept would not give null right now, or
-    whose peer has closed; an empty array when the time is up. The cost is that of the IDs that have
-    something: those that were in the previous call too and have nothing cost nothing.
-    Errors: E3029 (an ID that is closed or was never given out). See epoll(7), kqueue(2).
+    ids: an array of IDs of any kind, together.
+    timeout_ms: milliseconds; 0 does not wait, -1 or null waits without limit.
+    Returns an array of IDs, in the order of ids: those on which a receive or an accept would not give
+        null right now, or whose peer has closed; an empty array when the time is up. Those that were in
+        the previous call too and have nothing cost nothing.
+    Errors: E3006 (wrong type or out of range), E3029 (an ID that is closed or was never given out),
+        E5006 (no descriptors left).
+    See epoll(7); kqueue(2).
     """
     global _kept
     if _kept is None:

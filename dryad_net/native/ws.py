@@ -37,48 +37,61 @@ _PONG = 10
 def native_ws_connect(url: str) -> int:
     """Connect to a WebSocket server.
 
-    url: ws:// or wss:// (the certificate is verified against the system's store; SSL_CERT_FILE is
-    honoured). user:password@ becomes Basic authorization.
-    Returns the ID of the connection. It is open for TCP; the HTTP upgrade is done by the first call
-    that needs it, or in the background after 100 ms, so settings made at once apply to it.
-    Errors: E3006 (no such URL), E5006 (refused, unreachable, no such name), E5007 (nobody answered
-    within 30 s). See RFC 6455, 4.1.
+    url: a string, ws:// or wss://. The certificate is verified against the system's store
+        (SSL_CERT_FILE is honoured); user:password@ becomes Basic authorization.
+    Returns the ID of the connection. It is open for TCP; the handshake is done by the first call that
+        needs it, or in the background after 100 ms, so settings made at once apply to it.
+    Errors: E3006 (no such URL), E5006 (refused, unreachable, no such name), E5007 (nobody answered in
+        time).
+    Limits: 30 s for TCP; a URL of 6 KiB.
+    See RFC 6455, 3, 4.1.
     """
     return connect(url).id
 
 
 @native("websocket", method=Connection.send_text, socket_id=CONNECTION, message=MESSAGE)
 def native_ws_send(connection: Connection, message: str) -> None:
-    """Send a text message.
+    """Send a text message; the handshake is completed first.
 
-    socket_id: a connection; the handshake is completed first. message: a string, perhaps empty.
-    Returns null when the system has taken the message. If the time (native_ws_set_timeout) is up in
-    the middle, the rest goes out in the background, before anything else.
-    Errors: E5007 (nothing of it was sent in time), E5006 (the connection is closed or broke, the
-    handshake was refused), E3006 (a lone surrogate: text is strict UTF-8), E3029 (closed meanwhile).
+    socket_id: the ID of a connection.
+    message: a string, perhaps empty.
+    Returns null when the system has taken the message. If the time is up in the middle, the rest goes
+        out in the background, before anything else.
+    Errors: E3006 (wrong type; a lone surrogate: text is strict UTF-8), E3029 (no such connection, or
+        closed, perhaps meanwhile), E5006 (the peer has closed, the connection broke, the handshake was
+        refused), E5007 (the time was up: nothing of the message goes out, later neither).
+    Limits: native_ws_set_timeout bounds the wait; frames of native_ws_set_max_frame_size at most.
     See RFC 6455, 5.6.
     """
 
 
 @native("websocket", method=Connection.recv_text, socket_id=CONNECTION)
 def native_ws_recv(connection: Connection) -> str | None:
-    """Receive the next text message, without waiting.
+    """Receive the next text message, without waiting; binary ones wait for native_ws_recv_binary.
 
-    socket_id: a connection.
-    Returns a string, or null if none is there. Binary messages wait for native_ws_recv_binary.
-    Errors: E5006 (why the connection broke or was refused, said once; 16 MiB of binary messages are
-    unread).
+    socket_id: the ID of a connection.
+    Returns a string, or null if none is there or the peer has closed.
+    Errors: E3006 (wrong type), E3029 (no such connection, or closed), E5006 (why the connection broke
+        or was refused, said once; too much is unread of the other kind).
+    Limits: 16 MiB of unread messages, then nothing more is read from the peer;
+        native_ws_set_max_frame_size; native_ws_set_max_message_size.
+    See RFC 6455, 6.2.
     """
 
 
 @native("websocket", method=Connection.recv_text_blocking, socket_id=CONNECTION, timeout_ms=TIMEOUT)
 def native_ws_recv_blocking(connection: Connection, timeout_ms: int) -> str | None:
-    """Receive the next text message, waiting for it.
+    """Receive the next text message, waiting for it; the handshake is completed first.
 
-    socket_id: a connection; the handshake is completed first. timeout_ms: milliseconds; 0 does not
-    wait, -1 or null waits without limit.
-    Returns a string, or null when the time is up, the peer has closed, or another thread closes it.
-    Errors: as native_ws_recv.
+    socket_id: the ID of a connection.
+    timeout_ms: milliseconds; 0 does not wait, -1 or null waits without limit.
+    Returns a string; null when the time is up, the peer has closed, or another thread closes the
+        connection.
+    Errors: E3006 (wrong type or out of range), E3029 (no such connection, or closed before), E5006 (why
+        the connection broke or was refused, said once; too much is unread of the other kind).
+    Limits: 16 MiB of unread messages, then nothing more is read from the peer;
+        native_ws_set_max_frame_size; native_ws_set_max_message_size.
+    See RFC 6455, 6.2.
     """
 
 
@@ -86,9 +99,12 @@ def native_ws_recv_blocking(connection: Connection, timeout_ms: int) -> str | No
 def native_ws_close(connection: Connection | None) -> None:
     """Close a connection (code 1000).
 
-    socket_id: a connection; nothing happens if it is closed. Unread messages are let go.
+    socket_id: the ID of a connection; nothing happens if it is closed.
     Returns null, at once. What was sent before is delivered and the closing handshake is done in the
-    background, within 10 s. See RFC 6455, 7.
+        background; messages that were not read are let go.
+    Errors: E3006 (wrong type), E3029 (never given out, or of another kind).
+    Limits: 10 s for the delivery and the peer's answer.
+    See RFC 6455, 7.
     """
     if connection is not None:
         connection.close()
@@ -96,10 +112,12 @@ def native_ws_close(connection: Connection | None) -> None:
 
 @native("websocket", socket_id=CONNECTION_OR_CLOSED)
 def native_ws_is_connected(connection: Connection | None) -> bool:
-    """Tell whether a connection is open or has messages to read.
+    """Tell whether a connection is open or has messages to read; the handshake is completed first.
 
-    socket_id: a connection; the handshake is completed first.
-    Returns a boolean: false once it is closed, by whomever, and everything received was read.
+    socket_id: the ID of a connection, perhaps closed.
+    Returns false once it is closed, by whomever, and everything received was read; else true.
+    Errors: E3006 (wrong type), E3029 (never given out, or of another kind).
+    Limits: native_ws_set_timeout bounds the wait for the handshake.
     """
     return connection is not None and connection.is_connected()
 
@@ -108,8 +126,10 @@ def native_ws_is_connected(connection: Connection | None) -> bool:
 def native_ws_get_state(connection: Connection | None) -> str:
     """Tell where a connection stands, without waiting.
 
-    socket_id: a connection.
+    socket_id: the ID of a connection, perhaps closed.
     Returns "connecting", "open", "closing" (closed by us, the peer has not answered yet) or "closed".
+    Errors: E3006 (wrong type), E3029 (never given out, or of another kind).
+    See RFC 6455, 4.1, 7.1.
     """
     return "closed" if connection is None else connection.get_state()
 
@@ -118,8 +138,12 @@ def native_ws_get_state(connection: Connection | None) -> str:
 def native_ws_ping(connection: Connection) -> None:
     """Ask the peer for a sign of life; the answer tells the latency (native_ws_client_info).
 
-    socket_id: a connection; the handshake is completed first.
-    Returns null, without waiting for the answer. Errors: as native_ws_send. See RFC 6455, 5.5.2.
+    socket_id: the ID of a connection; the handshake is completed first.
+    Returns null, without waiting for the answer.
+    Errors: E3006 (wrong type), E3029 (no such connection, or closed), E5006 (the peer has closed, the
+        connection broke, the handshake was refused), E5007 (not sent in time).
+    Limits: native_ws_set_timeout bounds the wait.
+    See RFC 6455, 5.5.2.
     """
 
 
@@ -127,28 +151,43 @@ def native_ws_ping(connection: Connection) -> None:
 def native_ws_pong(connection: Connection) -> None:
     """Give a sign of life that was not asked for; pings are answered by themselves.
 
-    socket_id: a connection; the handshake is completed first.
-    Returns null. Errors: as native_ws_send. See RFC 6455, 5.5.3.
+    socket_id: the ID of a connection; the handshake is completed first.
+    Returns null.
+    Errors: E3006 (wrong type), E3029 (no such connection, or closed), E5006 (the peer has closed, the
+        connection broke, the handshake was refused), E5007 (not sent in time).
+    Limits: native_ws_set_timeout bounds the wait.
+    See RFC 6455, 5.5.3.
     """
     connection.send_frame(_PONG, b"")
 
 
 @native("websocket", method=Connection.send_binary, socket_id=CONNECTION, data=BYTES)
 def native_ws_send_binary(connection: Connection, data: bytes) -> None:
-    """Send a binary message.
+    """Send a binary message; the handshake is completed first.
 
-    socket_id: a connection; the handshake is completed first. data: an array of bytes, perhaps empty.
-    Returns null, as native_ws_send. Errors: as native_ws_send.
+    socket_id: the ID of a connection.
+    data: an array of bytes, perhaps empty; a string is refused.
+    Returns null when the system has taken the message. If the time is up in the middle, the rest goes
+        out in the background, before anything else.
+    Errors: E3006 (wrong type), E3029 (no such connection, or closed, perhaps meanwhile), E5006 (the
+        peer has closed, the connection broke, the handshake was refused), E5007 (the time was up:
+        nothing of the message goes out, later neither).
+    Limits: native_ws_set_timeout bounds the wait; frames of native_ws_set_max_frame_size at most.
+    See RFC 6455, 5.6.
     """
 
 
 @native("websocket", method=Connection.recv_binary, socket_id=CONNECTION)
 def native_ws_recv_binary(connection: Connection) -> bytes | None:
-    """Receive the next binary message, without waiting.
+    """Receive the next binary message, without waiting; text waits for native_ws_recv.
 
-    socket_id: a connection.
-    Returns an array of bytes, or null if none is there. Text messages wait for native_ws_recv.
-    Errors: as native_ws_recv.
+    socket_id: the ID of a connection.
+    Returns an array of bytes, or null if none is there or the peer has closed.
+    Errors: E3006 (wrong type), E3029 (no such connection, or closed), E5006 (why the connection broke
+        or was refused, said once; too much is unread of the other kind).
+    Limits: 16 MiB of unread messages, then nothing more is read from the peer;
+        native_ws_set_max_frame_size; native_ws_set_max_message_size.
+    See RFC 6455, 6.2.
     """
 
 
@@ -159,9 +198,12 @@ def native_ws_recv_binary(connection: Connection) -> bytes | None:
 def native_ws_listen(port: int) -> int:
     """Start a server on every interface, for IPv4 and IPv6.
 
-    port: 0 picks a free one, which native_ws_get_local_addr tells.
+    port: a number, up to 65535; 0 picks a free port, which native_ws_get_local_addr tells.
     Returns the ID of the server; handshakes are answered in the background from now on.
-    Errors: E5006 (the port is in use, or not allowed).
+    Errors: E3006 (wrong type or out of range), E5006 (the port is in use, or not allowed).
+    Limits: 10 s and 16 KiB of headers for a handshake; 2,048 clients between their connection and their
+        accept.
+    See RFC 6455, 4.2; listen(2).
     """
     return listen(EVERY_INTERFACE, port).id
 
@@ -170,8 +212,11 @@ def native_ws_listen(port: int) -> int:
 def native_ws_accept(server: Server) -> int | None:
     """Take the next client whose handshake is complete, without waiting.
 
-    server_id: a server.
-    Returns the ID of the connection, or null if there is none. At most 1,024 wait for it.
+    server_id: the ID of a server.
+    Returns the ID of the connection, or null if there is none.
+    Errors: E3006 (wrong type), E3029 (no such server, or stopped).
+    Limits: 1,024 clients wait to be accepted; then no further handshakes are begun.
+    See RFC 6455, 4.2.
     """
     client = server.next_client()
     return None if client is None else client.id
@@ -185,29 +230,46 @@ def _payload(data: Any) -> bytes:
 def native_ws_broadcast(server: Server, message: str | bytes) -> int:
     """Send a text message to all accepted, open clients, without waiting for any.
 
-    server_id: a server. message: a string.
+    server_id: the ID of a server.
+    message: a string, perhaps empty.
     Returns how many clients it reaches. What a slow client does not take at once goes to it in the
-    background, in order; one with more than 16 MiB waiting is dropped, and not counted.
+        background, in order.
+    Errors: E3006 (wrong type; a lone surrogate: text is strict UTF-8), E3029 (no such server, or
+        stopped).
+    Limits: 16 MiB waiting for one client; one who would have more is dropped, and not counted.
+    See RFC 6455, 5.6.
     """
     return server.broadcast(_TEXT, _payload(message))
 
 
 @native("websocket", server_id=SERVER, except_id=CONNECTION_OR_CLOSED, message=MESSAGE)
 def native_ws_broadcast_except(server: Server, excepted: Connection | None, message: str | bytes) -> int:
-    """Send a text message to all accepted, open clients but one.
+    """Send a text message to all accepted, open clients but one, without waiting for any.
 
-    server_id: a server. except_id: a connection; if it is closed, nobody is excluded. message: a string.
-    Returns how many clients it reaches; see native_ws_broadcast.
+    server_id: the ID of a server.
+    except_id: the ID of a connection; if it is closed, nobody is excluded.
+    message: a string, perhaps empty.
+    Returns how many clients it reaches. What a slow client does not take at once goes to it in the
+        background, in order.
+    Errors: E3006 (wrong type; a lone surrogate: text is strict UTF-8), E3029 (no such server, or
+        stopped; an except_id never given out, or of another kind).
+    Limits: 16 MiB waiting for one client; one who would have more is dropped, and not counted.
+    See RFC 6455, 5.6.
     """
     return server.broadcast(_TEXT, _payload(message), None if excepted is None else excepted.id)
 
 
 @native("websocket", server_id=SERVER, data=BYTES)
 def native_ws_broadcast_binary(server: Server, data: bytes) -> int:
-    """Send a binary message to all accepted, open clients.
+    """Send a binary message to all accepted, open clients, without waiting for any.
 
-    server_id: a server. data: an array of bytes.
-    Returns how many clients it reaches; see native_ws_broadcast.
+    server_id: the ID of a server.
+    data: an array of bytes, perhaps empty; a string is refused.
+    Returns how many clients it reaches. What a slow client does not take at once goes to it in the
+        background, in order.
+    Errors: E3006 (wrong type), E3029 (no such server, or stopped).
+    Limits: 16 MiB waiting for one client; one who would have more is dropped, and not counted.
+    See RFC 6455, 5.6.
     """
     return server.broadcast(_BINARY, _payload(data))
 
@@ -216,8 +278,9 @@ def native_ws_broadcast_binary(server: Server, data: bytes) -> int:
 def native_ws_get_clients(server: Server) -> list[int]:
     """List the clients that were accepted and are still connected (native_ws_is_connected).
 
-    server_id: a server.
+    server_id: the ID of a server.
     Returns an array of IDs, in the order they were accepted.
+    Errors: E3006 (wrong type), E3029 (no such server, or stopped).
     """
     return [client.id for client in server.connected_clients()]
 
@@ -226,11 +289,14 @@ def native_ws_get_clients(server: Server) -> list[int]:
 def native_ws_client_info(connection: Connection) -> dict[str, Any]:
     """Tell what is known of a connection, a server's client or our own.
 
-    client_id: a connection; also one that the peer has closed.
-    Returns an object: ip, port, path (the request target with its query), headers (of the request),
-    subprotocol (or null), compression, state, close_code and close_reason (or null), connected_at
-    (seconds since the epoch), bytes_sent, bytes_received (of payload), messages_sent,
-    messages_received, latency_ms (of the last answered ping, or null).
+    client_id: the ID of a connection; also one that the peer has closed.
+    Returns an object: ip, port, path (the request target with its query), headers (of the request; an
+        object, names in lower case), subprotocol (or null), compression (a boolean), state, close_code
+        and close_reason (or null), connected_at (seconds since the epoch; null before the handshake is
+        complete), bytes_sent, bytes_received (of payload), messages_sent, messages_received, latency_ms
+        (milliseconds of the last ping that was answered, or null).
+    Errors: E3006 (wrong type), E3029 (no such connection, or closed by us).
+    See RFC 6455, 4.2, 7.4.
     """
     return connection.info()
 
@@ -239,8 +305,11 @@ def native_ws_client_info(connection: Connection) -> dict[str, Any]:
 def native_ws_kick_client(client: Connection | None) -> None:
     """Disconnect a client (code 1008), without waiting for its answer.
 
-    client_id: a connection that a server accepted; nothing happens if it is closed.
-    Returns null, at once. Errors: E3029 (a connection of our own making, a server).
+    client_id: the ID of a connection that a server accepted; nothing happens if it is closed.
+    Returns null, at once. What was sent to it before is delivered in the background.
+    Errors: E3006 (wrong type), E3029 (never given out, a server, or a connection of one's own).
+    Limits: 10 s for the delivery.
+    See RFC 6455, 7.4.1.
     """
     if client is not None:
         client.kick()
@@ -250,8 +319,11 @@ def native_ws_kick_client(client: Connection | None) -> None:
 def native_ws_stop_server(server: Server | None) -> None:
     """Stop a server and close all its clients (code 1001).
 
-    server_id: a server; nothing happens if it is closed.
+    server_id: the ID of a server; nothing happens if it is stopped.
     Returns null, at once; as with native_ws_close nothing sent before is lost.
+    Errors: E3006 (wrong type), E3029 (never given out, or of another kind).
+    Limits: 10 s for the delivery and the peers' answers.
+    See RFC 6455, 7.4.1.
     """
     if server is not None:
         server.stop()
@@ -262,11 +334,12 @@ def native_ws_stop_server(server: Server | None) -> None:
 
 @native("websocket", socket_id=EITHER, ms=TIMEOUT)
 def native_ws_set_timeout(either: Connection | Server, ms: int) -> None:
-    """Bound the calls that may wait and have no timeout argument: sends and the handshake.
+    """Bound the calls that may wait and have no timeout argument: sends, pings and the handshake.
 
-    socket_id: a connection; or a server, for the clients it accepts from now on. ms: milliseconds,
-    30,000 at first; 0 does not wait, -1 or null waits without limit.
+    socket_id: the ID of a connection; or of a server, for the clients it accepts from now on.
+    ms: milliseconds, 30,000 at first; 0 does not wait, -1 or null waits without limit.
     Returns null.
+    Errors: E3006 (wrong type or out of range), E3029 (no such connection or server, or closed).
     """
     if isinstance(either, Server):
         either.timeout_ms = ms
@@ -276,11 +349,14 @@ def native_ws_set_timeout(either: Connection | Server, ms: int) -> None:
 
 @native("websocket", socket_id=EITHER, enable=BOOLEAN)
 def native_ws_set_keepalive(either: Connection | Server, enable: bool) -> None:
-    """Find out whether a silent peer is still there.
+    """Find out whether a silent peer is still there; off at first.
 
-    socket_id: a connection; or a server, for the clients it accepts from now on. enable: send a ping
-    after 20 s of silence, and close (1011) after 20 s without an answer; TCP's keepalive too.
-    Returns null. See RFC 6455, 5.5.2, and SO_KEEPALIVE in socket(7).
+    socket_id: the ID of a connection; or of a server, for the clients it accepts from now on.
+    enable: a boolean; true sends a ping after 20 s of silence, and closes (1011) after 20 s without an
+        answer. TCP's keepalive is switched with it.
+    Returns null.
+    Errors: E3006 (wrong type), E3029 (no such connection or server, or closed).
+    See RFC 6455, 5.5.2; socket(7), SO_KEEPALIVE.
     """
     if isinstance(either, Server):
         either.keeps_alive = enable
@@ -292,10 +368,13 @@ def native_ws_set_keepalive(either: Connection | Server, enable: bool) -> None:
 def native_ws_set_max_frame_size(either: Connection | Server, size: int) -> None:
     """Limit the size of frames; 16 MiB at first.
 
-    socket_id: a connection; or a server, for the clients it accepts from now on. size: bytes of
-    payload, as they are on the wire. A larger frame from the peer closes the connection (1009) before
-    its payload is read; our messages are split into frames of at most this size.
-    Returns null. See RFC 6455, 5.4 and 10.4.
+    socket_id: the ID of a connection; or of a server, for the clients it accepts from now on.
+    size: bytes of payload, as they are on the wire, a number of at least 1. A larger frame from the
+        peer closes the connection (1009) before its payload is read; our messages are split into frames
+        of at most this size.
+    Returns null.
+    Errors: E3006 (wrong type or out of range), E3029 (no such connection or server, or closed).
+    See RFC 6455, 5.4, 10.4.
     """
     if isinstance(either, Server):
         either.max_frame_size = size
@@ -307,9 +386,14 @@ def native_ws_set_max_frame_size(either: Connection | Server, size: int) -> None
 def native_ws_set_compression(either: Connection | Server, enable: bool) -> None:
     """Switch permessage-deflate on or off; off at first.
 
-    socket_id: a connection; or a server, for the handshakes that come. enable: before the handshake,
-    offer it (a server: accept it); afterwards false stops compressing what we send, and true goes on.
-    Returns null. Errors: E3006 (it was not negotiated). See RFC 7692.
+    socket_id: the ID of a connection; or of a server, for the handshakes that come.
+    enable: a boolean; true, before the handshake, offers it (a server accepts it). Afterwards false
+        stops compressing what we send, and true goes on.
+    Returns null.
+    Errors: E3006 (wrong type; true, where it was not agreed on), E3029 (no such connection or server,
+        or closed), E5006 (the handshake is under way).
+    Limits: a window of 4 KiB; native_ws_set_max_message_size counts what was inflated.
+    See RFC 7692.
     """
     if isinstance(either, Server):
         either.settings.compression = enable
@@ -323,13 +407,17 @@ def native_ws_set_compression(either: Connection | Server, enable: bool) -> None
 
 @native("websocket", socket_id=EITHER, headers=HEADERS)
 def native_ws_set_headers(either: Connection | Server, headers: dict[str, str]) -> None:
-    """Set headers to be sent with the handshake.
+    """Set headers to be sent with the handshake, instead of those set before.
 
-    socket_id: a connection, before its handshake; or a server, for the answers it gives from now on.
-    headers: an object of strings. Not those of the handshake itself (Upgrade, Connection,
-    Sec-WebSocket-*, Content-Length, Transfer-Encoding).
-    Returns null. Errors: E3006 (a name or value that is not allowed), E5006 (the handshake has
-    begun). See RFC 9110, 5.
+    socket_id: the ID of a connection, before its handshake; or of a server, for the answers it gives
+        from now on.
+    headers: an object of strings. Not those of the handshake itself: Upgrade, Connection,
+        Sec-WebSocket-*, Content-Length, Transfer-Encoding.
+    Returns null.
+    Errors: E3006 (wrong type; a name or value that is not allowed; too long), E3029 (no such connection
+        or server, or closed), E5006 (the handshake has begun).
+    Limits: 8 KiB in all.
+    See RFC 9110, 5; RFC 6455, 4.1.
     """
     handshake_settings(either).headers = headers
 
@@ -338,9 +426,14 @@ def native_ws_set_headers(either: Connection | Server, headers: dict[str, str]) 
 def native_ws_set_subprotocol(either: Connection | Server, protocol: tuple[str, ...]) -> None:
     """Set the subprotocol to ask for, or that a server speaks.
 
-    socket_id: a connection, before its handshake; or a server, for the handshakes that come.
-    protocol: a name, or several separated by commas, the preferred one first. Which one was agreed
-    on native_ws_client_info tells.
-    Returns null. Errors: E3006 (not a token), E5006 (the handshake has begun). See RFC 6455, 1.9.
+    socket_id: the ID of a connection, before its handshake; or of a server, for the handshakes that
+        come.
+    protocol: a name, or several separated by commas, the preferred one first. Which one was agreed on
+        native_ws_client_info tells.
+    Returns null.
+    Errors: E3006 (wrong type; not a token), E3029 (no such connection or server, or closed), E5006 (the
+        handshake has begun).
+    Limits: 1 KiB.
+    See RFC 6455, 1.9.
     """
     handshake_settings(either).subprotocols = protocol
