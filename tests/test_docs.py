@@ -1,0 +1,94 @@
+"""What the documentation shows works as it stands there, and names what there is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_support import ROOT, SECONDS, environment
+from docs_support import DOCS, PAGES, blocks, name_of, promised
+
+import dryad_net as net
+
+FUNCTIONS = {name: entry for module in net.registry.values() for name, entry in module.items()}
+WITH_PYTHON = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "python")]
+WITH_DRYAD = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "dryad")]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+def test_python_samples_work(page: Path, tmp_path: Path) -> None:
+    """The samples of a page run one after the other, as its reader would type them."""
+    text = page.read_text(encoding="utf-8")
+    for command in blocks(text, "sh"):
+        if command.startswith("openssl "):
+            subprocess.run(["bash", "-euc", command], cwd=tmp_path, capture_output=True, timeout=SECONDS, check=True)
+    code = "\n".join(blocks(text, "python"))
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(),
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    printed = [line for line in result.stdout.splitlines() if line]
+    assert printed == promised(code)
+    assert len(printed) == code.count("print(")
+
+
+@pytest.mark.parametrize("page", WITH_DRYAD, ids=name_of)
+def test_dryad_samples_name_functions_of_the_modules_they_load(page: Path) -> None:
+    for code in blocks(page.read_text(encoding="utf-8"), "dryad"):
+        loaded = set(re.findall(r"^#<(\w+)>$", code, re.MULTILINE))
+        calls = re.findall(r"\b(native_\w+)\(((?:[^()]|\([^()]*\))*)\)", code)
+        assert len(calls) == code.count("native_") - code.count("// E")
+        for name, arguments in calls:
+            assert FUNCTIONS[name].module in loaded
+            flat = re.sub(r"\([^()]*\)|\[[^\[\]]*\]|\"[^\"]*\"", "x", arguments)
+            assert len(flat.split(",")) == FUNCTIONS[name].arity, (name, arguments)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=name_of)
+def test_every_function_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"\bnative_\w+\b(?!\*)", page.read_text(encoding="utf-8").replace("native_net_wait", "")))
+    assert {name for name in named if not name.endswith("_")} <= set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("folder", ["reference"])
+def test_the_reference_has_every_function_once(folder: str) -> None:
+    from reference import functions_between
+
+    listed: list[str] = []
+    for page in sorted((DOCS / folder).glob("*.md")):
+        for first, last in re.findall(r"^<!-- functions: (\w+) to (\w+) -->$", page.read_text(), re.MULTILINE):
+            listed += [function.name for function in functions_between(first, last)]
+    assert sorted(listed) == sorted(FUNCTIONS)
+
+
+def test_every_page_can_be_reached_from_the_first() -> None:
+    assert "*" in (DOCS / "index.md").read_text().splitlines()
+    for folder in ("guides", "reference"):
+        index = (DOCS / folder / "index.md").read_text().splitlines()
+        assert {page.stem for page in (DOCS / folder).glob("*.md")} - {"index"} <= set(index)
+
+
+def test_the_version_is_said_in_one_place() -> None:
+    sources = [ROOT / "pyproject.toml", ROOT / "setup.py", *(ROOT / "dryad_net").rglob("*.py"), *DOCS.rglob("*.py")]
+    sources += [path for path in (ROOT / "src_pyx").iterdir() if path.suffix in (".pyx", ".pxd", ".h")]
+    saying = [path for path in sources if f'"{net.__version__}"' in path.read_text(encoding="utf-8")]
+    assert saying == [ROOT / "dryad_net" / "version.py"]
+
+
+def test_the_changes_are_in_sections() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.split(r"^## ", changes, flags=re.MULTILINE)[1:]
+    assert versions[0].startswith(f"{net.__version__} ")
+    order = ["Backwards-incompatible", "New", "Improvements", "Fixes"]
+    for version in versions:
+        sections = re.findall(r"^### (.*)$", version, re.MULTILINE)
+        assert sections == [section for section in order if section in sections]
