@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -39,6 +40,7 @@ def english(function: NativeFunction) -> Documented:
     return parse(inspect.getdoc(function.call) or "")
 
 
+@functools.cache
 def portuguese_texts() -> dict[str, dict[str, Any]]:
     """All of pt/functions.toml."""
     return tomllib.loads(PORTUGUESE.read_text(encoding="utf-8"))
