@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import socket
 import subprocess
@@ -85,6 +86,24 @@ def close_leftovers() -> None:
 
 
 # ---- plain sockets
+
+# Below the ports that systems hand out (RFC 6335, section 6: from 49152; Linux: from 32768): nobody
+# else, such as a test that runs at the same time, is given one of these by chance.
+UNUSED_PORTS = range(20000, 30000)
+
+
+def free_ports(count: int, ip: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
+    """Ports of an address that nobody serves, for TCP or UDP (SOCK_DGRAM)."""
+    with contextlib.ExitStack() as stack:
+        ports: list[int] = []
+        while len(ports) < count:
+            # Not by random's own generator, which hypothesis starts from the same seed everywhere.
+            port = random.SystemRandom().choice(UNUSED_PORTS)
+            probe = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, kind))
+            with contextlib.suppress(OSError):
+                probe.bind((ip, port))
+                ports.append(port)
+        return ports
 
 
 def plain_listener(host: str = "127.0.0.1", backlog: int = 16) -> socket.socket:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import SOON
+from support import SOON, free_ports
 
 import dryad_net as net
 
@@ -26,9 +26,7 @@ Reply = str | bytes | int | list["Reply"] | None
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server of its own, on loopback, that keeps nothing; ended by its process."""
     folder: Path = tmp_path_factory.mktemp("redis")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
+    (number,) = free_ports(1)
     command = [SERVER, "--port", str(number), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", str(folder / "log")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -236,15 +236,15 @@ def test_a_script_that_makes_calls_pays_nothing(ws_pair: tuple[int, int]) -> Non
     own, accepted = ws_pair
     begun, before = time.monotonic(), switches_of_service()
     rounds = 0
-    while time.monotonic() - begun < 0.6:
+    # On a busy machine it takes longer to make so many that the looks now and then are few beside them.
+    while (seconds := time.monotonic() - begun) < 0.6 or rounds < 300:
         net.native_ws_send(own, "there")
         assert received(accepted) == "there"
         net.native_ws_send(accepted, "and back")
         assert received(own) == "and back"
         rounds += 1
     switches = switches_of_service() - before
-    assert rounds > 300
-    assert switches < max(rounds / 10, 60), f"{switches} in {rounds} round trips"
+    assert switches < max(rounds / 10, 100 * seconds), f"{switches} in {rounds} round trips of {seconds} s"
 
 
 @needs_proc

@@ -72,7 +72,8 @@ def test_nothing_is_lost_that_the_peer_sent_before_its_close(meeting: Meeting) -
     received = []
     while net.native_ws_is_connected(meeting.id):
         received.append(net.native_ws_recv_blocking(meeting.id, SOON_MS))
-    assert received == messages
+    # Connected until the Close had come, perhaps while waiting for one more message.
+    assert [message for message in received if message is not None] == messages
     assert net.native_ws_client_info(meeting.id)["close_code"] == 4000
 
 

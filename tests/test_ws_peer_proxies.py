@@ -11,8 +11,8 @@ import pytest
 from peer_support import NOTHING, SOON_MS, Kind, Meeting, Serve, call, listen, port_of, program
 from peers.certificates import Certificates
 from peers.conversation import Closed, Conversation, Message, Opening, Peer
-from peers.proxies import COMMANDS, Proxy, free_ports
-from support import Running, refusal, wait_until
+from peers.proxies import COMMANDS, Proxy
+from support import Running, free_ports, refusal, wait_until
 from ws_support import accept_of
 
 import dryad_net as net

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SOON, Running, wait_until
+from support import SOON, Running, free_ports, wait_until
 
 import dryad_net as net
 
@@ -55,8 +55,7 @@ def plain(ip: str = "127.0.0.1") -> socket.socket:
 
 def free_port(ip: str = "127.0.0.1") -> int:
     """A port on which nobody listens."""
-    with plain(ip) as probe:
-        return int(probe.getsockname()[1])
+    return free_ports(1, ip, socket.SOCK_DGRAM)[0]
 
 
 def is_served(port: int, protocol: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import subprocess
 import time
 from pathlib import Path
+
+from support import free_ports
 
 from peers.certificates import Certificates
 from peers.conversation import SOON
@@ -18,15 +19,6 @@ COMMANDS = {
     "haproxy": ("haproxy", "haproxy.cfg", ["-db", "-f"]),
     "stunnel": ("stunnel4", "stunnel.conf", []),
 }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Proxy:
