@@ -12,6 +12,8 @@ from command_support import ROOT, SECONDS, environment
 from docs_support import DOCS, PAGES, blocks, name_of, promised
 
 import dryad_net as net
+from dryad_net import connect, handshake_settings, service, stream, url, websocket_server
+from dryad_net._pure import datagram, inbound, message, receiver
 
 FUNCTIONS = {name: entry for module in net.registry.values() for name, entry in module.items()}
 WITH_PYTHON = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "python")]
@@ -92,3 +94,33 @@ def test_the_changes_are_in_sections() -> None:
     for version in versions:
         sections = re.findall(r"^### (.*)$", version, re.MULTILINE)
         assert sections == [section for section in order if section in sections]
+
+
+def in_words(size: int) -> str:
+    """A limit as the pages write it."""
+    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size % unit == 0:
+            return f"{size // unit} {name}"
+    return f"{size:,}"
+
+
+@pytest.mark.parametrize("page", ["reference/rules.md", "pt/regras.md"])
+def test_the_limits_are_those_of_the_code(page: str) -> None:
+    table = re.split(r"^## Limit\w+$", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("|")][2:]
+    told = " | ".join(row[1] for row in rows).replace("65.507", "65,507").replace("1.024", "1,024")
+    for limit in (
+        *(in_words(size) for size in (receiver.BLOCK, receiver.UNTIL_LIMIT, datagram.LARGEST_PAYLOAD)),
+        *(in_words(size) for size in (stream.QUEUE_LIMIT, inbound.UNREAD_LIMIT)),
+        f"{in_words(message.DEFAULT_FRAME_SIZE)} (`native_ws_set_max_frame_size`)",
+        f"{in_words(message.DEFAULT_MESSAGE_SIZE)} (`native_ws_set_max_message_size`)",
+        in_words(handshake_settings.HEAD_LIMIT),
+        f"{websocket_server.HANDSHAKE_SECONDS:g} s",
+        f"{websocket_server.READY_LIMIT:,}",
+        "8 KiB, 1 KiB, 6 KiB",
+        f"{connect.CONNECT_SECONDS:g} s",
+        f"{service.CLOSE_SECONDS:g} s",
+    ):
+        assert limit in told
+    longest = (handshake_settings._LONGEST_HEADERS, handshake_settings._LONGEST_SUBPROTOCOLS, url._LONGEST)
+    assert ", ".join(map(in_words, longest)) == "8 KiB, 1 KiB, 6 KiB"
