@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import os
 import socket
@@ -10,7 +9,8 @@ import threading
 import time
 from typing import NamedTuple
 
-from .errors import ArgumentError, NetworkTimeoutError, from_errno, from_os_error, show
+from . import threads
+from .errors import ArgumentError, NetworkTimeoutError, from_os_error, show
 
 
 class Resolved(NamedTuple):
@@ -68,9 +68,9 @@ class _Lookup:
         self._done = threading.Event()
         self.kept_until = float("inf")
         try:
-            threading.Thread(target=self._run, name="dryad_net resolver", daemon=True).start()
-        except RuntimeError as error:  # no more threads, or the interpreter is on its way out
-            raise from_errno(errno.EAGAIN) from error
+            threads.start(self._run, "resolver")
+        except OSError as error:
+            raise from_os_error(error) from error
 
     def _run(self) -> None:
         host, port, kind = self._key

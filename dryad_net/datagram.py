@@ -10,6 +10,7 @@ import struct
 import sys
 import time
 
+from . import log
 from ._backend import datagram, sock
 from .addresses import Resolved, join_host_port, resolve
 from .errors import ArgumentError, NetworkError, from_os_error
@@ -48,6 +49,7 @@ class DatagramSocket(datagram.Datagram):
     def close(self) -> None:
         """Close at once; who waits in a receive wakes."""
         if self.begin_close():
+            log.note(log.DEBUG, self, "closed")
             table.retire(self.id)
             self.release()
 
@@ -235,6 +237,7 @@ def open_socket() -> DatagramSocket:
     family = int(made.family)
     handle = sock.adopt(made)
     opened: DatagramSocket = table.add(lambda identifier: DatagramSocket(handle, identifier, family))
+    log.note(log.DEBUG, opened, "opened")
     return opened
 
 

@@ -16,6 +16,7 @@ from . import deflate, http_headers, url
 from .errors import NetworkError, show
 from .handshake_settings import HEAD_LIMIT, Agreement, DeflateExtension, Settings, encode
 from .http_headers import Fields, HeadError
+from .redaction import NOTHING, Redaction
 from .version import __version__
 
 
@@ -33,7 +34,10 @@ _REFUSALS = (ProtocolError, h11.ProtocolError, HeadError, deflate.Unacceptable, 
 
 
 class ClientHandshake:
-    """A client's side of the handshake. ``request``: the bytes to send."""
+    """A client's side of the handshake.
+
+    ``request``: the bytes to send; ``secrets``: what no error may show of it.
+    """
 
     def __init__(self, target: url.Url, settings: Settings) -> None:
         headers = {"User-Agent": f"dryad_net/{__version__}"}
@@ -44,8 +48,7 @@ class ClientHandshake:
         host = own[given["host"]] if "host" in given else target.authority
         more = [item for item in headers.items() if item[0].lower() not in given]
         more += [item for item in own.items() if item[0].lower() != "host"]
-        self._secrets = [target.target.partition("?")[2]]
-        self._secrets += [value for name, value in more if name.lower() in ("authorization", "cookie")]
+        self.secrets = Redaction(target.target.partition("?")[2], more)
         self._deflate = DeflateExtension()
         self._wsproto = H11Handshake(ConnectionType.CLIENT)
         self.request = self._wsproto.send(
@@ -64,7 +67,7 @@ class ClientHandshake:
         head: all of it, up to and including the empty line.
         Returns what was agreed on. Errors: NetworkError.
         """
-        version, status, _reason, fields = _response(head)
+        version, status, _reason, fields = _response(head, self.secrets)
         if status != 101 or version < "1.1":
             raise NetworkError(f"the handshake failed: the server answered HTTP/{version} {status}")
         for name in _ONCE_IN_RESPONSE:
@@ -78,14 +81,15 @@ class ClientHandshake:
             self._wsproto.receive_data(plain)
             event = next(self._wsproto.events(), None)
         except _REFUSALS as error:
-            raise NetworkError(f"the handshake failed: {_printable(str(error), 200)}") from None
+            said = _printable(self.secrets.hide(str(error)), 200)
+            raise NetworkError(f"the handshake failed: {said}") from None
         if not isinstance(event, AcceptConnection):
             raise NetworkError("the handshake failed: the server's answer was not understood")
         return Agreement(event.subprotocol, self._deflate.agreed)
 
     def body_size(self, head: bytes) -> int | None:
         """How many bytes follow the head of another answer; None: until the end of the stream, or in chunks."""
-        _version, status, _reason, fields = _response(head)
+        _version, status, _reason, fields = _response(head, self.secrets)
         if status < 200 or status in (204, 304):  # RFC 9112, 6.3
             return 0
         sizes = set(http_headers.elements(http_headers.joined(fields, "content-length")))
@@ -100,18 +104,16 @@ class ClientHandshake:
         body: as much of it as there is; its start is shown.
         Errors: NetworkError for what is no answer.
         """
-        _version, status, reason, fields = _response(head)
-        text = f"the server refused: {status} {_printable(reason, 60) or _phrase(status)}".rstrip()
+        _version, status, reason, fields = _response(head, self.secrets)
+        phrase = _printable(self.secrets.hide(reason), 60) or _phrase(status)
+        text = f"the server refused: {status} {phrase}".rstrip()
         said = ""
         if 300 <= status < 400:
             said = _elsewhere(fields)  # the body would only say it again, with path and query
         elif "content-encoding" not in fields:
             if http_headers.contains(http_headers.joined(fields, "transfer-encoding"), "chunked"):
                 body = _without_chunks(body)
-            said = body[:_MOST_OF_BODY].decode(errors="replace")
-            for secret in self._secrets:
-                said = said.replace(secret, "…") if secret else said
-            said = _printable(said, 200)
+            said = _printable(self.secrets.hide(body[:_MOST_OF_BODY].decode(errors="replace")), 200)
         return NetworkError(f"{text}: {said}" if said else text)
 
 
@@ -122,15 +124,16 @@ _MOST_OF_BODY = 4096
 _STATUS_LINE = re.compile(r"HTTP/([0-9]\.[0-9]) ([1-9][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 
 
-def status_of(head: bytes) -> int:
+def status_of(head: bytes, secrets: Redaction = NOTHING) -> int:
     """The status of a server's answer. Below 200, but for 101, another answer follows (RFC 9110, 15.2).
 
+    secrets: of the request, which a server may repeat.
     Errors: NetworkError for what is no answer.
     """
-    return _response(head)[1]
+    return _response(head, secrets)[1]
 
 
-def _response(head: bytes) -> tuple[str, int, str, Fields]:
+def _response(head: bytes, secrets: Redaction) -> tuple[str, int, str, Fields]:
     """Version, status, reason and fields of an answer. Errors: NetworkError."""
     if head.startswith((b"\x15\x03", b"\x16\x03")):  # RFC 8446, 5.1: an alert, or a handshake
         raise NetworkError("the server speaks TLS: use wss://")
@@ -142,20 +145,22 @@ def _response(head: bytes) -> tuple[str, int, str, Fields]:
         raise NetworkError(f"the server's answer is malformed: {error}") from None
     line = _STATUS_LINE.fullmatch(start)
     if line is None:
-        raise NetworkError(f"the server does not speak HTTP, but says {show(start)}")
+        raise NetworkError(f"the server does not speak HTTP, but says {show(secrets.hide(start))}")
     return line[1], int(line[2]), line[3] or "", fields
 
 
-def no_answer(received: bytes) -> NetworkError:
-    """The error for a connection that ended, or said too much, before there was a whole head."""
+def no_answer(received: bytes, secrets: Redaction = NOTHING) -> NetworkError:
+    """The error for a connection that ended, or said too much, before there was a whole head.
+
+    secrets: of the request, which a server may repeat.
+    """
     if len(received) >= HEAD_LIMIT:
         return NetworkError(f"the server's answer has more than {HEAD_LIMIT} bytes of headers")
     if received.startswith((b"\x15\x03", b"\x16\x03")):
         return NetworkError("the server speaks TLS: use wss://")
     if received and not b"HTTP/1.1 ".startswith(received[:9]):
-        return NetworkError(
-            f"the server does not speak HTTP, but says {show(_printable(received.decode('latin-1'), 60))}"
-        )
+        said = _printable(secrets.hide(received.decode("latin-1")), 60)
+        return NetworkError(f"the server does not speak HTTP, but says {show(said)}")
     return NetworkError("the server closed the connection during the handshake")
 
 

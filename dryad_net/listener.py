@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from . import service
+from . import log, service
 from ._backend import sock
 from .addresses import join_host_port
 from .errors import from_os_error
@@ -39,6 +39,7 @@ class Server(sock.Listener):
 
     def _adopt(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
         client: Connection = table.add(lambda identifier: Connection(handle, identifier, peer, self))
+        log.note(log.DEBUG, client, "accepted by server %d", self.id)
         try:
             self.inherited.apply(client)
         except BaseException:
@@ -76,6 +77,7 @@ class Server(sock.Listener):
         """Stop listening and close every client; who waits in accept wakes."""
         if not self.begin_close():
             return
+        log.note(log.DEBUG, self, "stopped")
         table.retire(self.id)
         self.release()
         for client in list(self.clients.values()):
@@ -93,6 +95,7 @@ def listen(ip: str, port: int) -> Server:
     handle = open_listener(ip, port, shared)
     bound_port = handle.local_address()[1]
     server: Server = table.add(lambda identifier: Server(handle, identifier, bound_port, shared))
+    log.note(log.DEBUG, server, "listening on %s", join_host_port(ip or "*", bound_port))
     return server
 
 

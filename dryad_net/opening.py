@@ -101,10 +101,10 @@ class ClientOpening(Opening):
             head = self._take_head(connection)
             if head is None:
                 if connection.has_ended():
-                    raise self.cut_off(connection) or handshake.no_answer(connection.take_bytes(BODY_SIZE) or b"")
+                    raise self.cut_off(connection) or self._no_answer(connection.take_bytes(BODY_SIZE))
                 return False
             assert self._handshake is not None
-            status = handshake.status_of(head)
+            status = handshake.status_of(head, self._handshake.secrets)
             if status == 101:
                 connection.opened(self._handshake.accept(head))
                 return True
@@ -117,7 +117,12 @@ class ClientOpening(Opening):
         try:
             return connection.take_head(handshake.HEAD_LIMIT)
         except Violation:
-            raise handshake.no_answer(connection.take_bytes(handshake.HEAD_LIMIT) or b"") from None
+            raise self._no_answer(connection.take_bytes(handshake.HEAD_LIMIT)) from None
+
+    def _no_answer(self, received: bytes | None) -> NetworkError:
+        if self._handshake is None:
+            return handshake.no_answer(received or b"")
+        return handshake.no_answer(received or b"", self._handshake.secrets)
 
     def _refuse(self, connection: Connection, head: bytes) -> bool:
         assert self._handshake is not None

@@ -9,19 +9,15 @@ is, and watches it from the moment when no call has touched it for a while.
 from __future__ import annotations
 
 import atexit
-import errno
 import heapq
 import itertools
-import logging
 import os
-import signal
 import threading
 import time
 from typing import Protocol
 
+from . import log, threads
 from ._backend import poll, sock
-
-logger = logging.getLogger("dryad_net")
 
 # How long a close may take to deliver what was sent before it.
 CLOSE_SECONDS = 10.0
@@ -166,12 +162,7 @@ class Service:
     def _start_thread(self, poller: poll.Poller) -> None:
         if self._thread is not None or self._stopping:
             return
-        thread = threading.Thread(target=self._run, args=(poller,), name="dryad_net service", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # no more threads, or the interpreter is on its way out
-            raise OSError(errno.EAGAIN, str(error)) from error
-        self._thread = thread
+        self._thread = threads.start(self._run, "service", poller)
 
     def _forget(self, token: int) -> None:
         task = self._tasks.pop(token, None)
@@ -182,9 +173,6 @@ class Service:
     # ---- in the thread
 
     def _run(self, poller: poll.Poller) -> None:
-        # Signals are for the script's thread: its waiting calls must be the ones they interrupt.
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         next_look = 0.0
         while not self._stopping:
             for token in poller.wait(self._sleep_ms()):
@@ -216,7 +204,7 @@ class Service:
             events = task.work()
         except Exception:
             # One task's failure must not end the service of all others.
-            logger.exception("background work failed")
+            log.failure("background work failed")
             events = 0
         with self._lock:
             try:
@@ -236,7 +224,7 @@ class Service:
             try:
                 goes_on = task.expire()
             except Exception:
-                logger.exception("background work failed")
+                log.failure("background work failed")
                 goes_on = False
             with self._lock:
                 if goes_on:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from . import service
+from . import log, service
 from ._backend import poll, sock, stream
 from .connect import connect as connect_socket
 from .options import Linger
@@ -49,6 +49,11 @@ class Connection(stream.Stream):
         super().set_linger(enable, seconds)
         self.linger = Linger(enable, seconds)
 
+    def drop(self, reason: str) -> None:
+        """Give up on this peer; the next call says why."""
+        log.note(log.WARNING, self, "%s", reason)
+        super().drop(reason)
+
     def broadcast(self, data: bytes) -> bool:
         """Send without waiting; what the kernel does not take goes out in the background.
 
@@ -64,6 +69,7 @@ class Connection(stream.Stream):
         """Close at once for the script, and in the background for the peer, which gets everything."""
         if not self.begin_close():
             return
+        log.note(log.DEBUG, self, "closed")
         table.retire(self.id)
         if self.server is not None:
             self.server.clients.pop(self.id, None)
@@ -94,6 +100,7 @@ class Connection(stream.Stream):
 
     def expire(self) -> bool:
         """The peer took too long to let us finish."""
+        log.note(log.INFO, self, "closed without waiting any longer for the peer")
         self.release()
         return False
 
@@ -112,4 +119,5 @@ def connect(host: str, port: int) -> Connection:
     handle = sock.adopt(connect_socket(host, port))
     peer = handle.peer_address()
     connection: Connection = table.add(lambda identifier: Connection(handle, identifier, peer))
+    log.note(log.DEBUG, connection, "connected")
     return connection

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import handshake, service
+from . import handshake, log, service
 from ._backend import mask, poll, sock, websocket
 from .close_codes import ABNORMAL, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
 from .connect import connect as connect_socket
@@ -107,6 +107,7 @@ class Connection(websocket.WebSocket):
         self.connected_at = time.time()
         inflater, deflater = compressors(agreement.compression, self.server is None)
         self.open(inflater, deflater)
+        log.note(log.DEBUG, self, "handshake complete, %s", "compressed" if inflater is not None else "not compressed")
         if self.server is not None:
             self.server.completed(self)
         self._begin_keepalive()
@@ -117,6 +118,8 @@ class Connection(websocket.WebSocket):
         self.opening = None
         if self.server is not None:
             self.server.failed(self, error)
+        else:
+            log.note(log.INFO, self, "handshake failed: %s", error.detail)
         self.fail_with(error, ABNORMAL)
 
     def started(self) -> bool:
@@ -207,6 +210,7 @@ class Connection(websocket.WebSocket):
     def expire(self) -> bool:
         """A deadline has passed: of the handshake, the keepalive or the close."""
         if self.is_closed() or self.is_over():
+            log.note(log.INFO, self, "closed without waiting any longer for the peer")
             self.abort()
             closing.pop(self.id, None)
             return False
@@ -243,6 +247,8 @@ class Connection(websocket.WebSocket):
 
     def ending(self) -> None:
         """No more messages will come or go: what is left is the background's."""
+        if not self.is_closed():
+            self._note_end()
         self.poke()
         self.deadline = time.monotonic() + service.CLOSE_SECONDS
         events = self._finish()
@@ -254,7 +260,22 @@ class Connection(websocket.WebSocket):
         else:
             service.withdraw(self)
 
+    def _note_end(self) -> None:
+        """Log how it has ended, other than by the script. What the peer gives as a reason is the peer's own."""
+        trouble = self.why_broken()
+        if trouble is None:
+            log.note(log.DEBUG, self, "ended by the peer (%d)", self.close_code)
+        elif self.close_code == ABNORMAL:
+            log.note(log.INFO, self, "broken: %s", trouble.detail)
+        else:
+            log.note(log.WARNING, self, "%s", trouble.detail)
+
     # ---- the end
+
+    def drop(self, reason: str) -> None:
+        """Give up on this peer; the next call says why."""
+        log.note(log.WARNING, self, "%s", reason)
+        super().drop(reason)
 
     def close(self, code: int = NORMAL, reason: str = "", wait_for_peer: bool = True) -> None:
         """Close at once for the script; the closing handshake is the background's."""
@@ -266,6 +287,7 @@ class Connection(websocket.WebSocket):
             self.server.clients.pop(self.id, None)
         if self.is_closing() and self.id:
             closing[self.id] = self
+        log.note(log.DEBUG, self, "closed (%d)", self.close_code or code)
         self.ending()
 
     def kick(self) -> None:
@@ -333,6 +355,7 @@ def connect(url: str) -> ClientConnection:
     peer = handle.peer_address()
     opening = ClientOpening(parsed)
     connection: ClientConnection = table.add(lambda identifier: ClientConnection(handle, opening, peer, identifier))
+    log.note(log.DEBUG, connection, "connected")
     connection.deadline = time.monotonic() + LAZY_SECONDS
     with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
         service.schedule(connection)

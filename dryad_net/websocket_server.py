@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from . import service
+from . import log, service
 from ._backend import poll, sock, transmit
+from .addresses import join_host_port
 from .close_codes import GOING_AWAY
-from .errors import NetworkError
+from .errors import NetworkError, from_os_error
 from .handshake import Settings
 from .listener import open_listener
 from .opening import ServerOpening
@@ -20,8 +20,6 @@ from .websocket import QUEUE_LIMIT, Connection
 
 if TYPE_CHECKING:
     import ssl
-
-logger = logging.getLogger("dryad_net")
 
 HANDSHAKE_SECONDS = 10.0
 # How many clients may wait to be accepted; then no further handshakes are begun.
@@ -37,8 +35,8 @@ class Server(sock.Listener):
     """
 
     __slots__ = (
-        "clients", "context", "deadline", "id", "keeps_alive", "max_frame_size", "max_message_size", "pending", "ready",
-        "resting", "settings", "timeout_ms",
+        "accepts", "clients", "context", "deadline", "id", "keeps_alive", "max_frame_size", "max_message_size",
+        "pending", "ready", "resting", "settings", "timeout_ms",
     )  # fmt: skip
 
     kind = "a WebSocket server"
@@ -53,6 +51,7 @@ class Server(sock.Listener):
         self.pending: dict[Connection, None] = {}
         self.ready: deque[Connection] = deque()
         self.resting = False  # no handshakes are begun, since too many wait
+        self.accepts = True  # or could not, the last time it tried
         self.deadline: float | None = None
         self.keeps_alive = False
         self.max_frame_size: int | None = None
@@ -78,7 +77,9 @@ class Server(sock.Listener):
                     break
             except OSError as error:
                 # No descriptors, or no memory: those who wait outside wait a little longer.
-                logger.info("server %s: cannot accept: %s", self.id, error)
+                if self.accepts:
+                    log.note(log.WARNING, self, "cannot accept for now: %s", from_os_error(error).detail)
+                self.accepts = False
                 self.resting = True
                 self.deadline = time.monotonic() + service.LOOK_SECONDS
                 service.schedule(self)
@@ -86,7 +87,9 @@ class Server(sock.Listener):
         return poll.READ
 
     def _begin(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
+        self.accepts = True
         client = Connection(handle, ServerOpening(self.settings, self.context), peer, self)
+        log.note(log.DEBUG, client, "came to server %d", self.id)
         self._apply_settings(client)
         self.pending[client] = None
         client.deadline = time.monotonic() + HANDSHAKE_SECONDS
@@ -123,7 +126,7 @@ class Server(sock.Listener):
     def failed(self, client: Connection, error: NetworkError) -> None:
         """A client's handshake has failed, or took too long."""
         self.pending.pop(client, None)
-        logger.info("server %s: no handshake with %s port %s: %s", self.id, *client.peer, error.detail)
+        log.note(log.INFO, client, "handshake with server %d refused: %s", self.id, error.detail)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -154,6 +157,7 @@ class Server(sock.Listener):
         self.attention = bool(self.ready)
         self._apply_settings(client)
         table.add(lambda identifier: self._name(client, identifier))
+        log.note(log.DEBUG, client, "accepted by server %d", self.id)
         self._go_on()
         return client
 
@@ -178,6 +182,7 @@ class Server(sock.Listener):
         """Stop listening, and close every client."""
         if not self.begin_close():
             return
+        log.note(log.DEBUG, self, "stopped")
         table.retire(self.id)
         service.withdraw(self)
         self.release()
@@ -207,4 +212,5 @@ def listen(ip: str, port: int, context: ssl.SSLContext | None = None) -> Server:
     except OSError:
         server.stop()
         raise
+    log.note(log.DEBUG, server, "listening on %s", join_host_port(ip or "*", server.local_address()[1]))
     return server

@@ -136,6 +136,10 @@ cdef class WebSocket(Inbound):
         self.trouble = None
         return trouble
 
+    def why_broken(self):
+        """Why it broke, if that is still to be said."""
+        return self.trouble
+
     # ---- keepalive
 
     def set_ping_watch(self, bint enable):

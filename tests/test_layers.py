@@ -14,8 +14,9 @@ PACKAGE = ROOT / "dryad_net"
 
 # A new module belongs somewhere in here; a package stands for all its modules.
 ORDER = [
-    *["version", "errors", "close_codes", "table", "addresses", "options", "checks", "connect"],
-    *["url", "http_headers", "deflate", "handshake_settings", "handshake_client", "handshake_server", "handshake"],
+    *["version", "errors", "close_codes", "threads", "table", "addresses", "log", "options", "checks", "connect"],
+    *["url", "http_headers", "redaction", "deflate", "handshake_settings", "handshake_client", "handshake_server"],
+    *["handshake"],
     *["tls", "_pure.scan", "_pure.buffer", "_pure.mask", "_pure.frame", "_pure.message", "_pure.sock", "_pure.poll"],
     *["_pure.receiver", "_pure.stream", "_pure.datagram"],
     *["_pure.transmit", "_pure.framed", "_pure.inbound", "_pure.websocket", "_pure.waiter"],

@@ -128,6 +128,10 @@ class WebSocket(Inbound):
         trouble, self._trouble = self._trouble, None
         return trouble
 
+    def why_broken(self) -> NetworkError | None:
+        """Why it broke, if that is still to be said."""
+        return self._trouble
+
     # ---- keepalive
 
     def set_ping_watch(self, enable: bool) -> None:
