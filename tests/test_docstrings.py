@@ -16,7 +16,6 @@ import dryad_net as net
 FUNCTIONS = {name: entry for module in net.registry.values() for name, entry in module.items()}
 ID_PARAMETERS = {"socket_id", "server_id", "client_id", "except_id", "ids"}
 CODES = {"E3006", "E3029", "E5006", "E5007"}  # E3005 is of all of them, and said once in docs/reference/rules.md
-# Where an "Errors" has E5007, the time is up without the "Returns" saying so.
 LONGEST_LINE = 110
 
 every_function = pytest.mark.parametrize("name", FUNCTIONS)

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:  # Sphinx and pytest bring it
     import tomli as tomllib
 
-PORTUGUESE = Path(__file__).resolve().parent.parent / "pt" / "functions.toml"
+_TEXTS = Path(__file__).resolve().parent.parent / "pt" / "functions.toml"
 
 
 class Language(NamedTuple):
@@ -43,7 +43,7 @@ def english(function: NativeFunction) -> Documented:
 @functools.cache
 def portuguese_texts() -> dict[str, dict[str, Any]]:
     """All of pt/functions.toml."""
-    return tomllib.loads(PORTUGUESE.read_text(encoding="utf-8"))
+    return tomllib.loads(_TEXTS.read_text(encoding="utf-8"))
 
 
 def portuguese(function: NativeFunction) -> Documented:
@@ -63,7 +63,7 @@ ENGLISH = Language(
     *("", "function", "what it does", "Arguments", "Returns", "Errors", "Limits", "See"),
     english,
 )
-PORTUGUESE_WORDS = Language(
+PORTUGUESE = Language(
     *("pt-", "função", "o que faz", "Argumentos", "Retorna", "Erros", "Limites", "Veja"),
     portuguese,
 )
@@ -71,4 +71,4 @@ PORTUGUESE_WORDS = Language(
 
 def language_of(page: str) -> Language:
     """The language of a page, by its name."""
-    return PORTUGUESE_WORDS if page.startswith("pt/") else ENGLISH
+    return PORTUGUESE if page.startswith("pt/") else ENGLISH
