@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:  # Sphinx and pytest bring it
     import tomli as tomllib
 
-_TEXTS = Path(__file__).resolve().parent.parent / "pt" / "functions.toml"
+TEXTS = Path(__file__).resolve().parent.parent / "pt" / "functions.toml"
 
 
 class Language(NamedTuple):
@@ -43,7 +43,7 @@ def english(function: NativeFunction) -> Documented:
 @functools.cache
 def portuguese_texts() -> dict[str, dict[str, Any]]:
     """All of pt/functions.toml."""
-    return tomllib.loads(_TEXTS.read_text(encoding="utf-8"))
+    return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
 
 
 def portuguese(function: NativeFunction) -> Documented:

@@ -11,10 +11,11 @@ one). `native_tcp_recv` in any page becomes a link to what is said about it, in 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from docutils import nodes
-from languages import Language, language_of
+from languages import TEXTS, Language, language_of
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -22,6 +23,10 @@ from sphinx.transforms import SphinxTransform
 from dryad_net import NativeFunction, registry
 
 FUNCTIONS = {name: function for module in registry.values() for name, function in module.items()}
+# A page with functions is out of date when one of these changes.
+SOURCES = sorted(
+    {str(sys.modules[function.call.__module__].__file__) for function in FUNCTIONS.values()} | {str(TEXTS)}
+)
 _WANTED = re.compile(r"^<!-- functions: (\w+) to (\w+) -->$", re.MULTILINE)
 _NAME = re.compile(r"(?<!`)\bnative_\w+\b(?!\*)")
 _CALL = re.compile(r"(native_[a-z_]+)(\(.*\))?", re.DOTALL)
@@ -37,6 +42,9 @@ def functions_between(first: str, last: str) -> list[NativeFunction]:
 
 def write_functions(app: Sphinx, page: str, source: list[str]) -> None:
     """Put the functions in their place in a page that was read."""
+    if _WANTED.search(source[0]):
+        for file in SOURCES:
+            app.env.note_dependency(file)
     language = language_of(page)
     source[0] = _WANTED.sub(lambda wanted: _reference(functions_between(wanted[1], wanted[2]), language), source[0])
 
