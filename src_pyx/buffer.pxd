@@ -1,9 +1,15 @@
+cimport cython
+
 cdef enum:
     BLOCK = 262144  # one read; more gained nothing on loopback, and it stays in a second-level cache
 
 cdef char *acquire_block() except NULL
 cdef void release_block(char *block) noexcept
+cdef char *acquire_large(size_t size) except NULL
+cdef void release_large(char *memory) noexcept
 
+
+@cython.final
 cdef class Buffer:
     cdef char *data
     cdef size_t start
@@ -14,12 +20,10 @@ cdef class Buffer:
     cdef bytes sought
     cdef bint on_block
 
-    cdef size_t size(self) noexcept
     cdef char *reserve(self, size_t room) except NULL
     cdef void commit(self, size_t size) noexcept
     cdef void attach(self, char *block, size_t size) noexcept
     cdef void settle(self) noexcept
-    cdef void consume(self, size_t size) noexcept
     cdef void reset(self) noexcept
     cdef object pop_bytes(self, size_t size)
     cdef object pop_text(self, size_t size, bint final)
@@ -27,3 +31,10 @@ cdef class Buffer:
     cdef size_t room(self, size_t size) noexcept
     cpdef bint has_character(self)
     cdef size_t first_character(self, size_t limit, bint final)
+
+    cdef inline size_t size(self) noexcept:
+        return self.end - self.start
+
+    cdef inline void consume(self, size_t size) noexcept:
+        self.start += size
+        self.scanned = self.scanned - size if self.scanned > size else 0

@@ -43,6 +43,18 @@ cdef void release_block(char *block) noexcept:
         PyMem_RawFree(block - BLOCK_OFFSET)
 
 
+cdef char *acquire_large(size_t size) except NULL:
+    """Memory for something larger than a block, which is used once."""
+    cdef char *memory = <char *> PyMem_RawMalloc(size + BLOCK_OFFSET)
+    if memory == NULL:
+        raise MemoryError
+    return memory + BLOCK_OFFSET
+
+
+cdef void release_large(char *memory) noexcept:
+    PyMem_RawFree(memory - BLOCK_OFFSET)
+
+
 cdef size_t character_length(const char *data, size_t size):
     """How many bytes the first character takes, 0 if they are not all there yet.
 
@@ -76,9 +88,6 @@ cdef class Buffer:
         self.reset()
 
     def __len__(self):
-        return self.end - self.start
-
-    cdef size_t size(self) noexcept:
         return self.end - self.start
 
     cdef char *reserve(self, size_t room) except NULL:
@@ -149,10 +158,6 @@ cdef class Buffer:
         self.lead = 0
         self.capacity = self.end = held
         self.start = 0
-
-    cdef void consume(self, size_t size) noexcept:
-        self.start += size
-        self.scanned = self.scanned - size if self.scanned > size else 0
 
     cdef void reset(self) noexcept:
         """Let everything go."""

@@ -22,20 +22,23 @@ from ..checks import FAST_TEXT as _FAST_TEXT
 from ..errors import DryadNetError
 
 cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        pass
     ctypedef struct PyMethodDef:
         const char *ml_name
         void *ml_meth
         int ml_flags
         const char *ml_doc
-    const int METH_FASTCALL, METH_KEYWORDS
+    const int METH_FASTCALL, METH_KEYWORDS, METH_NOARGS, METH_O
+    ctypedef struct PyMethodDescrObject:
+        PyMethodDef *d_method
+    PyTypeObject PyMethodDescr_Type
     object PyCFunction_NewEx(PyMethodDef *definition, object bound, object module)
     PyObject *PyDict_GetItemWithError(object mapping, PyObject *key) except? NULL
     PyObject *PyObject_Vectorcall(object function, PyObject *const *args, size_t count, PyObject *names) except NULL
     long long PyLong_AsLongLongAndOverflow(PyObject *number, int *overflow) except? -1
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *text)
-    ctypedef struct PyTypeObject:
-        pass
     PyTypeObject *Py_TYPE(PyObject *value)
     bint PyType_IsSubtype(PyTypeObject *kind, PyTypeObject *base)
 
@@ -59,6 +62,11 @@ cdef int FAST_BYTES = _FAST_BYTES
 cdef int FAST_LIST = _FAST_LIST
 
 
+# What a method of a C type is behind its descriptor, by how it takes its arguments (METH_...).
+ctypedef PyObject *(*WithNone)(PyObject *, PyObject *) noexcept
+ctypedef PyObject *(*WithMany)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *) noexcept
+
+
 cdef struct Fast:
     int kind
     PyTypeObject *type  # of an ID: the first of the kind's types, which most objects are of
@@ -80,6 +88,7 @@ cdef class Call:
     cdef tuple types
     cdef tuple parameters
     cdef Fast[MOST_PARAMETERS] fast
+    cdef PyMethodDef *method  # what `function` is, if that is a method in C of whatever the ID names
     cdef object recent_id  # the last ID given for the first parameter, and what is behind it
     cdef object recent
 
@@ -100,6 +109,7 @@ cdef class Call:
             self.fast[i].type = <PyTypeObject *> self.types[i][0] if self.types[i] else NULL
             self.fast[i].low = self.kinds[i].low
             self.fast[i].high = self.kinds[i].high
+        self.method = self.method_of_subject()
         self.name = declaration.name.encode()
         # The first line is what inspect.signature reads (__text_signature__).
         self.doc = f"{declaration.name}({', '.join(self.parameters)})\n--\n\n{declaration.doc}".encode()
@@ -107,6 +117,26 @@ cdef class Call:
         self.definition.ml_doc = self.doc
         self.definition.ml_flags = METH_FASTCALL | METH_KEYWORDS
         self.definition.ml_meth = <void *> enter
+
+    cdef PyMethodDef *method_of_subject(self) noexcept:
+        """The method in C that does all the work, or NULL.
+
+        The ID has been found to name an object of the right type when the function is called; a
+        method descriptor would look for its own type among that one's bases again.
+        """
+        cdef PyMethodDef *method
+        if self.arity == 0 or self.fast[0].kind != FAST_ID:
+            return NULL
+        if Py_TYPE(<PyObject *> self.function) != &PyMethodDescr_Type:
+            return NULL
+        for kind in <tuple> self.types[0]:
+            if not PyType_IsSubtype(<PyTypeObject *> kind, <PyTypeObject *> self.function.__objclass__):
+                return NULL
+        method = (<PyMethodDescrObject *> self.function).d_method
+        if (method.ml_flags == METH_FASTCALL | METH_KEYWORDS or (method.ml_flags == METH_O and self.arity == 2)
+                or (method.ml_flags == METH_NOARGS and self.arity == 1)):
+            return method
+        return NULL
 
     cdef PyObject *look_up(self, Py_ssize_t index, PyObject *value) except? NULL:
         """The object behind an ID, if that is one of the right kind.
@@ -180,7 +210,16 @@ cdef PyObject *run(Call self, PyObject *const *args, Py_ssize_t count) except NU
             made = []
         made.append(value)
         checked[i] = <PyObject *> value
-    return PyObject_Vectorcall(self.function, checked, count, NULL)
+    if self.method == NULL or subject is None:
+        return PyObject_Vectorcall(self.function, checked, count, NULL)
+    if self.method.ml_flags == METH_FASTCALL | METH_KEYWORDS:
+        return raised((<WithMany> self.method.ml_meth)(checked[0], checked + 1, count - 1, NULL))
+    return raised((<WithNone> self.method.ml_meth)(checked[0], checked[1] if count == 2 else NULL))
+
+
+cdef inline PyObject *raised(PyObject *result) except NULL:
+    """The result; NULL is an exception that is set."""
+    return result
 
 
 ctypedef PyObject *(*Run)(Call, PyObject *const *, Py_ssize_t) noexcept

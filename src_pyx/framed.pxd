@@ -11,6 +11,7 @@ cdef struct Outgoing:
     unsigned char key[4]
     size_t key_offset
     size_t frame_left  # of the frame whose header is written
+    size_t room  # for what is framed and not sent
     const char *chunk  # to be sent next
     size_t chunk_left
     const char *direct  # behind the chunk: payload that is sent from where it lies

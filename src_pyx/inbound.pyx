@@ -186,6 +186,8 @@ cdef class Inbound(Framed):
         Returns its kind, or NOTHING: there is none yet, or there will be none (see state).
         """
         cdef int kind = NOTHING
+        if self.incoming.size() == 0 and not self.messages.in_frame and self.held is None:
+            return NOTHING  # every call that is about to wait comes by here
         if self.parsing:
             return NOTHING  # inflating has given up the GIL to this thread: the message is the other's
         if self.held is not None:

@@ -1,3 +1,4 @@
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
@@ -7,6 +8,8 @@ from .frame cimport Header
 cdef enum:
     NOTHING = 0  # what next() says when it needs more bytes; otherwise an opcode
 
+
+@cython.final
 cdef class Messages:
     cdef bint client
     cdef readonly object inflater

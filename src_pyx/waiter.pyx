@@ -11,6 +11,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcmp
 
 from .posix cimport (
     EINTR, NO_DEADLINE, dryad_close, dryad_now, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
@@ -18,6 +19,10 @@ from .posix cimport (
 from .sock cimport Socket, attend, closings, deadline_after, os_error
 
 from .sock import attendants
+
+cdef extern from "Python.h":
+    ctypedef struct PyListObject:
+        void **ob_item
 
 cdef extern from "poller.h" nogil:
     enum:
@@ -160,10 +165,13 @@ cdef class Waiter:
             attend(-1)
 
     cdef bint is_last(self, list ids) except -1:
-        """Is it the list of the last wait? Scripts pass the same numbers again."""
+        """Is it the list of the last wait? Scripts pass the same numbers again, and mostly the same objects."""
         cdef Py_ssize_t i
-        if PyList_GET_SIZE(ids) != PyList_GET_SIZE(self.ids):
+        cdef size_t size = PyList_GET_SIZE(ids)
+        if size != <size_t> PyList_GET_SIZE(self.ids):
             return False
+        if memcmp((<PyListObject *> ids).ob_item, (<PyListObject *> self.ids).ob_item, size * sizeof(void *)) == 0:
+            return True
         for i in range(PyList_GET_SIZE(ids)):
             given = <object> PyList_GET_ITEM(ids, i)
             last = <object> PyList_GET_ITEM(self.ids, i)
