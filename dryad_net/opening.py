@@ -47,6 +47,10 @@ class Opening:
         except NetworkError as error:
             connection.fail_opening(error)
             return True
+        except MemoryError:
+            # What was received or sent so far cannot be had again.
+            connection.fail_opening(NetworkError("there was no memory for the handshake"))
+            raise
 
     def start(self, connection: Connection) -> None:
         """The first step: nothing has been sent or received yet. Errors: NetworkError."""

@@ -70,6 +70,7 @@ class Service:
         self._tokens: dict[Task, int] = {}
         self._renewed: set[int] = set()  # handed over again while being served
         self._used: dict[UsedTask, None] = {}
+        self._put_off: set[int] = set()  # tokens of tasks that were refused memory
         self._deadlines: list[tuple[float, int, Task]] = []  # a heap; entries may be out of date
         self._order = itertools.count()
         self._last_token = 0
@@ -77,6 +78,7 @@ class Service:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._wakes_at = 0.0  # when the thread will wake by itself
+        self._next_look = 0.0
 
     def prepare(self) -> None:
         """Have the poller's descriptors while there are any; the first connection needs them later.
@@ -173,21 +175,27 @@ class Service:
     # ---- in the thread
 
     def _run(self, poller: poll.Poller) -> None:
-        next_look = 0.0
         while not self._stopping:
-            for token in poller.wait(self._sleep_ms()):
-                task = self._tasks.get(token)
-                if task is not None:
-                    self._serve(poller, token, task)
-            now = time.monotonic()
-            self._expire(poller, now)
-            if now >= next_look:
-                next_look = now + LOOK_SECONDS
-                self._look(poller)
+            try:
+                self._run_once(poller)
+            except MemoryError:
+                # Whoever it was for has been put off. No memory is no reason to serve nobody any more.
+                time.sleep(LOOK_SECONDS)
+
+    def _run_once(self, poller: poll.Poller) -> None:
+        for token in poller.wait(self._sleep_ms()):
+            task = self._tasks.get(token)
+            if task is not None:
+                self._serve_if_possible(poller, token, task)
+        now = time.monotonic()
+        self._expire(poller, now)
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._look(poller)
 
     def _sleep_ms(self) -> int:
         with self._lock:
-            wakes_at = time.monotonic() + LOOK_SECONDS if self._used else float("inf")
+            wakes_at = time.monotonic() + LOOK_SECONDS if self._used or self._put_off else float("inf")
             while self._deadlines and self._deadlines[0][0] != self._deadlines[0][2].deadline:
                 heapq.heappop(self._deadlines)
             if self._deadlines:
@@ -198,10 +206,19 @@ class Service:
         # One more, because a poller counts in whole milliseconds, and early is too early.
         return max(int((wakes_at - time.monotonic()) * 1000) + 1, 0)
 
+    def _serve_if_possible(self, poller: poll.Poller, token: int, task: Task) -> None:
+        """Serve a task, or put it off until the next look if there is no memory for it."""
+        try:
+            self._serve(poller, token, task)
+        except MemoryError:
+            self._put_off.add(token)
+
     def _serve(self, poller: poll.Poller, token: int, task: Task) -> None:
         self._renewed.discard(token)
         try:
             events = task.work()
+        except MemoryError:
+            raise
         except Exception:
             # One task's failure must not end the service of all others.
             log.failure("background work failed")
@@ -223,6 +240,10 @@ class Service:
                 continue  # it has been put off, or the work was done in time
             try:
                 goes_on = task.expire()
+            except MemoryError:
+                with self._lock:
+                    heapq.heappush(self._deadlines, (when, next(self._order), task))
+                raise
             except Exception:
                 log.failure("background work failed")
                 goes_on = False
@@ -237,14 +258,19 @@ class Service:
                     self._forget(token)
 
     def _look(self, poller: poll.Poller) -> None:
-        """Take over the connections that no call has used since the last look."""
+        """Take over the connections that no call has used since the last look, and those put off."""
+        for token in list(self._put_off):
+            self._put_off.discard(token)
+            put_off = self._tasks.get(token)
+            if put_off is not None:
+                self._serve_if_possible(poller, token, put_off)
         for task in list(self._used):
             if task.take_touched():
                 continue
             with self._lock:
-                self._used.pop(task, None)
                 token = self._token(task)
-            self._serve(poller, token, task)
+                self._used.pop(task, None)
+            self._serve_if_possible(poller, token, task)
 
     def stop(self) -> None:
         """At exit: give what closed connections still hold a moment to get out, and end the thread."""

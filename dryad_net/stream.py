@@ -61,18 +61,31 @@ class Connection(stream.Stream):
         """
         reached = self.offer(data, QUEUE_LIMIT)
         if reached == 2:
-            with contextlib.suppress(OSError):  # no thread to be had: the next call on it flushes first
+            with contextlib.suppress(OSError, MemoryError):  # no thread to be had: the next call on it flushes first
                 service.hand_over(self, poll.WRITE)
         return reached != 0
 
     def close(self) -> None:
         """Close at once for the script, and in the background for the peer, which gets everything."""
-        if not self.begin_close():
-            return
-        log.note(log.DEBUG, self, "closed")
+        try:
+            self._close()
+        except MemoryError:
+            # What it still held is lost then; the descriptor and the ID must not be.
+            self.release()
+            self._leave_table()
+            service.withdraw(self)
+            raise
+
+    def _leave_table(self) -> None:
         table.retire(self.id)
         if self.server is not None:
             self.server.clients.pop(self.id, None)
+
+    def _close(self) -> None:
+        if not self.begin_close():
+            return
+        log.note(log.DEBUG, self, "closed")
+        self._leave_table()
         linger = self.linger
         if linger is not None and linger.enable and linger.seconds == 0:
             self.release()  # asked for a reset (SO_LINGER, socket(7))

@@ -157,11 +157,11 @@ class Connection(websocket.WebSocket):
         self.watched = True
         try:
             service.watch(self)
-        except OSError:  # no thread to be had: the script's calls do what they can
+        except (OSError, MemoryError):  # no thread to be had: the script's calls do what they can
             self.watched = False
 
     def _hand_over(self, events: int) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, MemoryError):
             service.hand_over(self, events)
 
     def unsent(self) -> bool:
@@ -279,12 +279,26 @@ class Connection(websocket.WebSocket):
 
     def close(self, code: int = NORMAL, reason: str = "", wait_for_peer: bool = True) -> None:
         """Close at once for the script; the closing handshake is the background's."""
-        if not self.begin_closing(code, reason, wait_for_peer):
-            return
-        self.opening = None
+        try:
+            self._close(code, reason, wait_for_peer)
+        except MemoryError:
+            # What it still held is lost then; the descriptor and the ID must not be.
+            self.abort()
+            self._leave_table()
+            closing.pop(self.id, None)
+            service.withdraw(self)
+            raise
+
+    def _leave_table(self) -> None:
         table.retire(self.id)
         if self.server is not None:
             self.server.clients.pop(self.id, None)
+
+    def _close(self, code: int, reason: str, wait_for_peer: bool) -> None:
+        if not self.begin_closing(code, reason, wait_for_peer):
+            return
+        self.opening = None
+        self._leave_table()
         if self.is_closing() and self.id:
             closing[self.id] = self
         log.note(log.DEBUG, self, "closed (%d)", self.close_code or code)

@@ -75,10 +75,11 @@ class Server(sock.Listener):
             try:
                 if self.accept(0, self._begin) is None:
                     break
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 # No descriptors, or no memory: those who wait outside wait a little longer.
                 if self.accepts:
-                    log.note(log.WARNING, self, "cannot accept for now: %s", from_os_error(error).detail)
+                    reason = from_os_error(error).detail if isinstance(error, OSError) else "no memory"
+                    log.note(log.WARNING, self, "cannot accept for now: %s", reason)
                 self.accepts = False
                 self.resting = True
                 self.deadline = time.monotonic() + service.LOOK_SECONDS
@@ -93,11 +94,11 @@ class Server(sock.Listener):
         self._apply_settings(client)
         self.pending[client] = None
         client.deadline = time.monotonic() + HANDSHAKE_SECONDS
-        events = client.work()
         try:
+            events = client.work()
             if events:
                 service.hand_over(client, events)
-        except OSError:
+        except (OSError, MemoryError):
             self.pending.pop(client, None)
             client.abort()
             raise
@@ -154,9 +155,14 @@ class Server(sock.Listener):
             client = self.ready.popleft()
         except IndexError:
             return None
+        try:
+            self._apply_settings(client)
+            table.add(lambda identifier: self._name(client, identifier))
+        except MemoryError:
+            self.clients.pop(client.id, None)
+            self.ready.appendleft(client)
+            raise
         self.attention = bool(self.ready)
-        self._apply_settings(client)
-        table.add(lambda identifier: self._name(client, identifier))
         log.note(log.DEBUG, client, "accepted by server %d", self.id)
         self._go_on()
         return client

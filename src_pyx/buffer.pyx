@@ -108,6 +108,7 @@ cdef class Buffer:
                 memmove(self.data, self.data + self.start, held)
                 self.end = held
                 self.start = 0
+            self.on_block = False  # what it becomes is no block for others
             data = <char *> PyMem_RawRealloc(NULL if self.data == NULL else self.data - self.lead, self.lead + wanted)
             if data == NULL:
                 raise MemoryError

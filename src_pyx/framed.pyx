@@ -109,9 +109,14 @@ cdef class Framed(Transmitter):
                 memcpy(block + header, data, size)
             total = header + <Py_ssize_t> size
             n = dryad_send_now(self.fd, block, total)
-            if n != total:
-                rest = PyBytes_FromStringAndSize(block + n, total - n) if n > 0 else None
-            release_block(block)
+            try:
+                if n != total:
+                    rest = PyBytes_FromStringAndSize(block + n, total - n) if n > 0 else None
+            except MemoryError:
+                self.cut_short()
+                raise
+            finally:
+                release_block(block)
             if n > 0 and n != total:
                 # The kernel is full, but has taken the beginning: so the rest follows, when it can.
                 return self.send_rest(opcode, size, rest)
@@ -280,15 +285,20 @@ cdef class Framed(Transmitter):
 
     cdef int queue_rest(self, Outgoing *out, char *block) except -1:
         """Queue what is left of a message whose beginning is sent, before anything that was queued meanwhile."""
-        cdef bytearray rest = bytearray()
-        while True:
-            rest += out.chunk[:out.chunk_left]
-            if out.direct_left:
-                rest += out.direct[:out.direct_left]
-            out.chunk_left = out.direct_left = 0
-            if not self.next_chunk(out, block):
-                break
-        self.queue_first(bytes(rest))
+        cdef bytearray rest
+        try:
+            rest = bytearray()
+            while True:
+                rest += out.chunk[:out.chunk_left]
+                if out.direct_left:
+                    rest += out.direct[:out.direct_left]
+                out.chunk_left = out.direct_left = 0
+                if not self.next_chunk(out, block):
+                    break
+            self.queue_first(bytes(rest))
+        except MemoryError:
+            self.cut_short()
+            raise
         return 0
 
     # ---- compressed or encrypted: made as a whole, and then bound to go out
@@ -306,7 +316,7 @@ cdef class Framed(Transmitter):
                 raise NetworkTimeoutError("nothing was sent before the time was up")
             self.wait_for_turn(deadline)
         with self.encoding:
-            self.queue_last(self.wire(opcode, data[:size]))
+            self.queue_encoded(opcode, data[:size])
         while not self.flush_queue():
             if not self.wait_to_send(deadline):
                 break

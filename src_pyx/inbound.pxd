@@ -30,7 +30,9 @@ cdef class Inbound(Framed):
     cdef object pop_queued(self, int kind)
     cdef int next_message(self) except -1
     cdef int control(self, int kind) except -1
+    cdef int queue(self, int kind, message) except -1
     cdef int leave_rest(self) except -1
+    cdef int resume(self) except -1
     cdef int tell_others(self) except -1
     cdef int act_on_held(self) except -1
     cdef int keep(self, int kind) except -1

@@ -9,7 +9,6 @@ from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, acquire_block, release_block
 from .frame cimport BINARY, CLOSE, PING, PONG, TEXT
@@ -19,7 +18,7 @@ from .posix cimport dryad_now
 from .sock cimport deadline_after, would_block
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
 
-from ..close_codes import ABNORMAL, Violation
+from ..close_codes import ABNORMAL, INTERNAL_ERROR, Violation
 from ..close_codes import parse as parse_close
 from ..errors import NetworkError
 
@@ -177,7 +176,7 @@ cdef class Inbound(Framed):
             self.leave_rest()
         if self.paused and not self.is_full():
             self.paused = False
-            self.resumed()
+            self.resume()
         return message
 
     cdef int next_message(self) except -1:
@@ -209,19 +208,18 @@ cdef class Inbound(Framed):
             return NOTHING
         finally:
             self.parsing = False
+            self.incoming.settle()
             if self.waiting:
                 self.wake_waiting()
-        self.incoming.settle()
         if kind != NOTHING:
             self.messages_received += 1
             self.bytes_received += self.messages.size
         return kind
 
     cdef int act_on_held(self) except -1:
-        violation = self.held
-        self.held = None
         if self.state == OPEN:
-            self.violated(violation)
+            self.violated(self.held)
+        self.held = None  # only now: without memory to do it, it is tried again
         return 0
 
     cdef int keep(self, int kind) except -1:
@@ -232,7 +230,18 @@ cdef class Inbound(Framed):
             self.slot = message  # mostly the only one, and not for long
             self.slot_kind = kind
             self.slot_cost = cost(message)
-        elif kind == TEXT:
+        else:
+            try:
+                self.queue(kind, message)
+            except MemoryError:
+                self.held = Violation(INTERNAL_ERROR, "there was no memory for the messages that were not read")
+                return 0
+        self.unread += cost(message)
+        self.tell_others()
+        return 0
+
+    cdef int queue(self, int kind, message) except -1:
+        if kind == TEXT:
             if self.texts is None:
                 self.texts = deque()
             self.texts.append(message)
@@ -240,15 +249,21 @@ cdef class Inbound(Framed):
             if self.binaries is None:
                 self.binaries = deque()
             self.binaries.append(message)
-        self.unread += cost(message)
-        self.tell_others()
         return 0
 
     cdef int leave_rest(self) except -1:
         """What has come behind the message stays in the buffer, where no poller sees it: a ping, perhaps."""
         self.tell_others()
         if not self.watched:
+            self.resume()
+        return 0
+
+    cdef int resume(self) except -1:
+        """resumed(), which must not cost the message that is on its way to the script."""
+        try:
             self.resumed()
+        except MemoryError:
+            self.watched = False  # the next call says it again
         return 0
 
     cdef int tell_others(self) except -1:
@@ -262,7 +277,11 @@ cdef class Inbound(Framed):
         cdef bytes payload = self.messages.value
         self.messages.value = None
         if kind == PING:
-            self.send_control(PONG, payload)
+            try:
+                self.send_control(PONG, payload)
+            except MemoryError:
+                self.pong_due = payload  # the next flush answers
+                raise
         elif kind == PONG:
             if payload == self.ping_payload:
                 self.ping_payload = None
@@ -358,7 +377,11 @@ cdef class Inbound(Framed):
         cdef unsigned int wakes = self.wakes
         if self.ended or self.closed:
             return END if self.ended else NOTHING
-        to = self.messages.room(&room)
+        try:
+            to = self.messages.room(&room)
+        except Violation as violation:
+            self.held = violation
+            return FILLED
         if self.has_time_for_slice(timeout_ms, deadline):
             n = self.read_slice(to, room, timeout_ms, deadline)
         else:
@@ -368,7 +391,7 @@ cdef class Inbound(Framed):
                 try:
                     self.messages.filled(n)
                 except Violation as violation:
-                    self.violated(violation)
+                    self.held = violation
             return FILLED
         if n == LOOK_AGAIN:
             return FILLED
@@ -397,7 +420,7 @@ cdef class Inbound(Framed):
         Reading, decrypting and appending are one thing: what another thread reads comes behind it.
         """
         cdef char *block
-        cdef Py_ssize_t n
+        cdef Py_ssize_t n = 0
         with self.encoding:
             block = acquire_block()
             try:
@@ -405,6 +428,10 @@ cdef class Inbound(Framed):
                     n = self.read_now(block, BLOCK)
                     if n <= 0 or self.decrypt(PyBytes_FromStringAndSize(block, n)):
                         return n
+            except MemoryError:
+                if n > 0:
+                    self.lose()
+                raise
             finally:
                 release_block(block)
 
@@ -423,8 +450,7 @@ cdef class Inbound(Framed):
                 self.trouble = self.tls.trouble
         self.send_due()
         if plain:
-            memcpy(self.incoming.reserve(len(plain)), PyBytes_AS_STRING(plain), len(plain))
-            self.incoming.commit(len(plain))
+            self.take_in(PyBytes_AS_STRING(plain), len(plain))
         if self.tls.ended:
             self.ended = True
         return len(plain) > 0 or self.ended or self.tls.established != was_established
@@ -438,8 +464,9 @@ cdef class Inbound(Framed):
 
     cdef int violated(self, violation) except -1:
         """The peer broke the protocol: tell it so, and the script once (RFC 6455, 7.1.7)."""
+        cdef object trouble = NetworkError(f"the connection was closed ({violation.code}): {violation.reason}")
         self.send_close(violation.code, violation.reason)
-        self.trouble = NetworkError(f"the connection was closed ({violation.code}): {violation.reason}")
+        self.trouble = trouble
         return self.end_protocol(CLOSED, violation.code, violation.reason)
 
     cdef int lost(self) except -1:

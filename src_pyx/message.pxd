@@ -39,12 +39,15 @@ cdef class Messages:
     cdef int check_header(self) except -1
     cdef int check_size(self) except -1
     cdef int control(self, Buffer incoming, int size) except -1
-    cdef int whole_message(self, Buffer incoming) except -1
+    cdef int whole_message(self, Buffer incoming, int header_size) except -1
     cdef int take_payload(self, Buffer incoming) except -1
     cdef char *storage_data(self) noexcept
     cdef char *room(self, size_t *size) except NULL
     cdef int grow(self, size_t size) except -1
+    cdef int resize(self, size_t capacity) except -1
     cdef int filled(self, size_t size) except -1
     cdef int check_text(self, bint final) except -1
     cdef int finish(self) except -1
+    cdef int inflate(self) except -1
+    cdef int opcode_done(self) noexcept
     cdef void let_go(self) noexcept

@@ -3,12 +3,13 @@
 A frame that lies whole in the buffer becomes a message right there; everything else (fragments,
 payloads that have not come yet, compressed ones) is gathered in storage that becomes the message.
 Every length is checked when its header is read, before memory is set aside for it, and storage
-grows with what has come and not with what was announced.
+grows with what has come and not with what was announced. A call that raises MemoryError has taken
+nothing, and can be made again; where that cannot be, the message that is lost is a Violation.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memcpy
 
@@ -16,7 +17,7 @@ from .buffer cimport Buffer
 from .frame cimport BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PONG, RSV1, TEXT, read_header
 from .mask cimport mask_copy, mask_here
 
-from ..close_codes import INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
+from ..close_codes import INTERNAL_ERROR, INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject **data, Py_ssize_t size) except -1
@@ -108,10 +109,10 @@ cdef class Messages:
                 if self.header.opcode >= CLOSE:
                     return self.control(incoming, size)
                 self.check_size()
-                incoming.consume(size)
                 if (self.header.fin and self.header.opcode != CONTINUATION and not self.header.reserved
-                        and self.header.length <= incoming.size()):
-                    return self.whole_message(incoming)
+                        and self.header.length <= incoming.size() - size):
+                    return self.whole_message(incoming, size)
+                incoming.consume(size)
                 if self.header.opcode != CONTINUATION:
                     self.opcode = self.header.opcode
                     self.compressed = self.header.reserved != 0
@@ -121,9 +122,11 @@ cdef class Messages:
             self.take_payload(incoming)
             if self.frame_left != 0:
                 return NOTHING
-            self.in_frame = False
             if self.header.fin:
-                return self.finish()
+                self.finish()
+                self.in_frame = False
+                return self.opcode_done()
+            self.in_frame = False
 
     cdef int check_start(self) except -1:
         """What the first two bytes of a header can have wrong (RFC 6455, 5.1, 5.2, 5.5)."""
@@ -183,11 +186,10 @@ cdef class Messages:
         incoming.consume(size + length)
         return self.header.opcode
 
-    cdef int whole_message(self, Buffer incoming) except -1:
+    cdef int whole_message(self, Buffer incoming, int header_size) except -1:
         """A message in one frame that is there as a whole: decoded where it lies."""
         cdef size_t size = <size_t> self.header.length
-        cdef char *data = incoming.data + incoming.start
-        incoming.consume(size)
+        cdef char *data = incoming.data + incoming.start + header_size
         self.size = size
         if self.header.opcode == BINARY:
             value = PyBytes_FromStringAndSize(NULL, size)
@@ -196,6 +198,7 @@ cdef class Messages:
             else:
                 memcpy(PyBytes_AS_STRING(value), data, size)
             self.value = value
+            incoming.consume(header_size + size)
             return BINARY
         if self.header.masked:
             mask_here(data, size, self.header.key, 0)
@@ -203,6 +206,11 @@ cdef class Messages:
             self.value = PyUnicode_DecodeUTF8(data, size, NULL)
         except UnicodeDecodeError:
             raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
+        except MemoryError:
+            if self.header.masked:
+                mask_here(data, size, self.header.key, 0)  # as it came, for the next time
+            raise
+        incoming.consume(header_size + size)
         return TEXT
 
     # ---- gathering
@@ -243,14 +251,16 @@ cdef class Messages:
             )
             self.storage = new_text(capacity, 127) if self.is_text else new_bytes(NULL, capacity)
         else:
-            self.storage = NULL
-            try:
-                _PyBytes_Resize(&storage, capacity)
-            except MemoryError:
-                self.capacity = self.held = self.checked = 0
-                raise
-            self.storage = storage
+            self.resize(capacity)
         self.capacity = capacity
+        return 0
+
+    cdef int resize(self, size_t capacity) except -1:
+        """Give the storage another size. Errors: Violation, since without memory it is lost."""
+        try:
+            _PyBytes_Resize(&self.storage, capacity)
+        except MemoryError:
+            raise Violation(INTERNAL_ERROR, f"no memory for a message of more than {self.held} bytes") from None
         return 0
 
     cdef int filled(self, size_t size) except -1:
@@ -279,39 +289,50 @@ cdef class Messages:
         return 0
 
     cdef int finish(self) except -1:
-        """The message is complete."""
-        cdef int opcode = self.opcode
-        cdef object data
-        if self.storage == NULL:
-            data = b""
-        elif self.is_text:
-            data = <object> self.storage
-            self.size = self.held
-            if not self.is_ascii:
-                try:
-                    data = PyUnicode_DecodeUTF8(self.storage_data(), self.held, NULL)
-                except UnicodeDecodeError:
-                    raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
-            self.let_go()
-            self.opcode = 0
-            self.value = data
-            return opcode
-        else:
-            if self.held != self.capacity:
-                _PyBytes_Resize(&self.storage, self.held)
-            data = <object> self.storage
-        self.let_go()
-        self.opcode = 0
+        """The message is complete: make its value of what was gathered."""
         if self.compressed:
-            self.compressed = False
-            data = self.inflater.inflate(data, self.max_message_size, True)
-        self.size = len(data)
-        if opcode == TEXT:
+            self.inflate()
+        if self.storage == NULL:
+            self.value = "" if self.opcode == TEXT else b""
+        elif self.opcode != TEXT:
+            if self.held != self.capacity:
+                self.resize(self.held)
+                self.capacity = self.held
+            self.value = <object> self.storage
+        elif self.is_ascii:
+            self.value = <object> self.storage
+        else:
             try:
-                data = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), len(data), NULL)
+                self.value = PyUnicode_DecodeUTF8(self.storage_data(), self.held, NULL)
             except UnicodeDecodeError:
                 raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
-        self.value = data
+        self.size = self.held
+        self.let_go()
+        return 0
+
+    cdef int inflate(self) except -1:
+        """Put what was compressed in the place of what was gathered."""
+        cdef bytes inflated = b""
+        cdef object gathered = b""
+        if self.storage != NULL:
+            if self.held != self.capacity:
+                self.resize(self.held)
+            gathered = <object> self.storage
+            self.let_go()
+        try:
+            inflated = self.inflater.inflate(gathered, self.max_message_size, True)
+        except MemoryError:
+            raise Violation(INTERNAL_ERROR, "there was no memory to inflate a message") from None
+        self.compressed = False
+        self.storage = <PyObject *> inflated
+        Py_INCREF(inflated)
+        self.capacity = self.held = len(inflated)
+        return 0
+
+    cdef int opcode_done(self) noexcept:
+        """No message has begun any more. Returns the opcode of the one that is complete."""
+        cdef int opcode = self.opcode
+        self.opcode = 0
         return opcode
 
     cdef void let_go(self) noexcept:

@@ -41,6 +41,9 @@ cdef class Poller:
 
     cdef int fd
     cdef int[2] wakers
+    # What the system has reported, of which it will not speak again, and how much of it was not told yet.
+    cdef dryad_ready[DRYAD_POLL_BATCH] ready
+    cdef int untold
 
     def __cinit__(self):
         cdef int failed
@@ -86,22 +89,25 @@ cdef class Poller:
     def wait(self, int timeout_ms):
         """Wait until something is ready, wake() is called, or the time is up (-1: no limit).
 
-        Returns the tokens of the ready sockets.
+        Returns the tokens of the ready sockets, each once: called by one thread. Errors: OSError;
+        MemoryError, after which the next call tells what this one could not.
         """
-        cdef dryad_ready ready[DRYAD_POLL_BATCH]
         cdef int count, i
         cdef list tokens = []
-        with nogil:
-            count = dryad_poller_wait(self.fd, ready, timeout_ms)
-        if count == -EINTR:
-            PyErr_CheckSignals()
-            return tokens
-        if count < 0:
-            raise os_error(count)
-        for i in range(count):
-            if ready[i].token == WAKE_TOKEN:
+        if self.untold == 0:
+            with nogil:
+                count = dryad_poller_wait(self.fd, self.ready, timeout_ms)
+            if count == -EINTR:
+                PyErr_CheckSignals()
+                return tokens
+            if count < 0:
+                raise os_error(count)
+            self.untold = count
+        for i in range(self.untold):
+            if self.ready[i].token == WAKE_TOKEN:
                 dryad_wake_clear(self.wakers[0])
                 dryad_poller_arm(self.fd, self.wakers[0], WAKE_TOKEN, DRYAD_READ)
             else:
-                tokens.append(ready[i].token)
+                tokens.append(self.ready[i].token)
+        self.untold = 0
         return tokens

@@ -25,6 +25,8 @@ cdef class Receiver(Socket):
     cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
+    cdef int take_in(self, const char *data, size_t size) except -1
+    cdef int lose(self) except -1
     cdef int fail(self, Py_ssize_t failed) except -1
     cdef int raise_trouble(self) except -1
     cdef int drain(self) except -1

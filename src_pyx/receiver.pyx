@@ -228,8 +228,7 @@ cdef class Receiver(Socket):
                     self.incoming.attach(block, n)
                     kept = True
                 else:
-                    memcpy(self.incoming.reserve(n), block, n)
-                    self.incoming.commit(n)
+                    self.take_in(block, n)
             return n
         finally:
             if not kept:
@@ -324,7 +323,24 @@ cdef class Receiver(Socket):
             return -EAGAIN
         return dryad_recv_now(self.fd, data, room, 0)
 
+    cdef int take_in(self, const char *data, size_t size) except -1:
+        """Put what was read behind what the buffer holds."""
+        try:
+            memcpy(self.incoming.reserve(size), data, size)
+        except MemoryError:
+            self.lose()
+            raise
+        self.incoming.commit(size)
+        return 0
+
     # ---- why no more comes
+
+    cdef int lose(self) except -1:
+        """What was read could not be kept: a stream with a hole in it is over."""
+        self.ended = self.broken = True
+        self.end_both()
+        self.trouble = NetworkError("there was no memory for what was received")
+        return 0
 
     cdef int fail(self, Py_ssize_t failed) except -1:
         """The connection broke while reading: no more comes, and the next call may say why."""

@@ -128,8 +128,13 @@ def adopt(sock):
     sock: a socket.socket, which is detached.
     Returns the Socket that now owns its descriptor, in blocking mode.
     """
+    cdef Socket owner = Socket(-1)
     sock.setblocking(True)
-    return Socket(sock.detach())
+    # One of the two owns the descriptor at any moment, whichever step is refused memory.
+    owner.fd = sock.fileno()
+    sock.detach()
+    dryad_prepare(owner.fd)
+    return owner
 
 
 cdef class Socket:

@@ -1,6 +1,8 @@
 from .receiver cimport Receiver
 from .sock cimport Turn
 
+cdef str NO_MEMORY
+
 cdef class Stream(Receiver):
     cdef Turn sending
     cdef bint told_end
@@ -12,5 +14,6 @@ cdef class Stream(Receiver):
     cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size) except -1
     cdef Py_ssize_t send_some(self, const char *data, Py_ssize_t size) noexcept
     cdef Py_ssize_t send_failed(self, Py_ssize_t failed) except -1
+    cdef int cut_short(self) except -1
     cdef bint flush_queue(self) except -1
     cdef void clear_queue(self)

@@ -26,6 +26,7 @@ cdef enum:
     NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
 
 cdef int64_t DONT_WAIT = 0
+cdef str NO_MEMORY = "dropped: there was no memory for what was to be sent to it"
 
 
 cdef class Stream(Receiver):
@@ -143,17 +144,26 @@ cdef class Stream(Receiver):
         if self.outgoing_size + len(data) - max(n, 0) > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return 0
-        if self.outgoing is None:
-            self.outgoing = deque()
-        if n > 0:
-            # What others queued while this was being sent without the GIL comes after its rest.
-            self.outgoing.appendleft(data)
-            self.outgoing_offset = n
-        else:
-            self.outgoing.append(data)
-            n = 0
+        try:
+            if self.outgoing is None:
+                self.outgoing = deque()
+            if n > 0:
+                # What others queued while this was being sent without the GIL comes after its rest.
+                self.outgoing.appendleft(data)
+                self.outgoing_offset = n
+            else:
+                self.outgoing.append(data)
+                n = 0
+        except MemoryError:
+            self.drop(NO_MEMORY)
+            return 0
         self.outgoing_size += len(data) - n
         return 2
+
+    cdef int cut_short(self) except -1:
+        """The rest of what has begun to go out is lost: nothing can be sent after half of something."""
+        self.drop(NO_MEMORY)
+        return 0
 
     def drop(self, str reason not None):
         """Give up on this peer: what is queued goes, both directions end, the next call says why."""

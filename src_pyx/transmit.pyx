@@ -14,7 +14,7 @@ from .frame cimport CLOSE, CONTINUATION, PONG
 from .message cimport Messages
 from .posix cimport EAGAIN
 from .sock cimport would_block
-from .stream cimport Stream
+from .stream cimport NO_MEMORY, Stream
 
 from .frame import build
 
@@ -82,6 +82,13 @@ cdef class Transmitter(Stream):
 
     cdef bytes wire(self, int opcode, data):
         """A message or control frame as the bytes that carry it."""
+        try:
+            return self.encoded(opcode, data)
+        except MemoryError:
+            self.unwire()
+            raise
+
+    cdef bytes encoded(self, int opcode, data):
         cdef list frames
         cdef size_t offset = 0
         cdef size_t size
@@ -105,13 +112,35 @@ cdef class Transmitter(Stream):
         return result if self.tls is None else self.tls.encrypt(result)
 
     cdef int queue_first(self, bytes data) except -1:
-        """Queue what must go out before anything else."""
+        """Queue the rest of what has begun to go out: before anything else."""
         if not data:
             return 0
-        if self.outgoing is None:
-            self.outgoing = deque()
-        self.outgoing.appendleft(data)
+        try:
+            if self.outgoing is None:
+                self.outgoing = deque()
+            self.outgoing.appendleft(data)
+        except MemoryError:
+            self.cut_short()
+            raise
         self.outgoing_size += len(data)
+        return 0
+
+    cdef int queue_encoded(self, int opcode, data) except -1:
+        """Encode a message, and queue it behind everything else."""
+        cdef bytes encoded = self.wire(opcode, data)
+        try:
+            self.queue_last(encoded)
+        except MemoryError:
+            self.unwire()
+            raise
+        return 0
+
+    cdef int unwire(self) except -1:
+        """What wire() has made will not be sent: what it makes next must not refer to it."""
+        if self.tls is not None:
+            self.cut_short()
+        elif self.deflater is not None:
+            self.deflater.forget()
         return 0
 
     cdef int queue_last(self, bytes data) except -1:
@@ -191,10 +220,17 @@ cdef class Transmitter(Stream):
                 self.broken = True
                 self.trouble = from_errno(<int> -n)
                 return 0
-        if n > 0:
-            self.queue_first(data[n:])  # also before what others queued meanwhile
-        else:
-            self.queue_last(data)
+        try:
+            if n > 0:
+                self.queue_first(data[n:])  # also before what others queued meanwhile
+            else:
+                self.queue_last(data)
+        except MemoryError:
+            if n > 0:
+                self.cut_short()
+            else:
+                self.unwire()
+            raise
         self.leave_to_service()
         return 0
 
@@ -207,6 +243,13 @@ cdef class Transmitter(Stream):
 
     cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
         """Send a broadcast's message without waiting. False: it does not reach this client."""
+        try:
+            return self.send_offered(opcode, payload, frame, limit)
+        except MemoryError:
+            self.drop(NO_MEMORY)
+            return False
+
+    cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
         cdef Py_ssize_t queued
         if self.state != OPEN or self.broken or self.closed:
             return False

@@ -70,7 +70,7 @@ cdef class Waiter:
 
     def __cinit__(self):
         cdef int failed
-        self.wakers[0] = self.wakers[1] = -1
+        self.wakers[0] = self.wakers[1] = self.fd = -1
         self.ids = []
         self.names = []
         self.slots = []

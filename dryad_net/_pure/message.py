@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, Opcode, ParseFailed, RsvBits
 
-from ..close_codes import INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
+from ..close_codes import INTERNAL_ERROR, INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
 
 if TYPE_CHECKING:
     from ..deflate import Inflater
 
 NOTHING = 0
+
+# So many fragments are joined into one part: an object for each would cost fifty times a tiny one's payload.
+_JOINED = 1024
 
 DEFAULT_FRAME_SIZE = 16 * 1024 * 1024
 DEFAULT_MESSAGE_SIZE = 64 * 1024 * 1024
@@ -51,6 +54,7 @@ class Messages:
         self._opcode = 0
         self._compressed = False
         self._parts: list[Any] = []
+        self._joined = 0  # how many of them, at the front, are joined ones
         self._wire_size = 0
         self._length = 0
         self._size = 0
@@ -74,6 +78,12 @@ class Messages:
         Returns (opcode, str or bytes), or None: more bytes are needed.
         Errors: Violation.
         """
+        try:
+            return self._next_event()
+        except MemoryError:
+            raise Violation(INTERNAL_ERROR, "there was no memory for a message") from None
+
+    def _next_event(self) -> tuple[int, str | bytes] | None:
         while True:
             try:
                 frame = self._decoder.process_buffer()
@@ -132,10 +142,14 @@ class Messages:
                 raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
         if part or not self._parts:
             self._parts.append(part)
+        if len(self._parts) - self._joined >= _JOINED:
+            self._parts[self._joined :] = [part[:0].join(self._parts[self._joined :])]
+            self._joined += 1
         if not final:
             return None
         opcode, whole = self._opcode, self._parts[0][:0].join(self._parts)
         self._opcode = self._size = self._wire_size = 0
         self._compressed = False
         self._parts = []
+        self._joined = 0
         return opcode, whole

@@ -1,0 +1,48 @@
+"""Memory refused: a malloc that fails at each allocation in turn, while the compiled half does everything it can do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dryad_net as net
+
+FOLDER = Path(__file__).parent / "memory"
+# __libc_malloc is glibc's, and LD_PRELOAD its loader's. In the pure half memory is Python's own.
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux" or net.backend != "compiled", reason="glibc and the compiled half"),
+    pytest.mark.timeout(300),
+]
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """refuse.c, compiled."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler, "the tests need a C compiler"
+    target = tmp_path_factory.mktemp("memory") / "refuse.so"
+    subprocess.run(
+        [compiler, "-O2", "-shared", "-fPIC", "-o", str(target), str(FOLDER / "refuse.c"), "-ldl"], check=True
+    )
+    return target
+
+
+@pytest.mark.parametrize("exchange", ["tcp", "ws", "deflate"])
+def test_every_allocation_in_turn(shim: Path, exchange: str) -> None:
+    """A right result, MemoryError, or an error of the library's; and nothing else is disturbed by it."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", str(FOLDER / "exchange.py"), exchange],
+        env={**os.environ, "LD_PRELOAD": str(shim), "PYTHONMALLOC": "malloc", "DRYAD_NET_BACKEND": net.backend},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    counts = [int(line.split(": ")[-1].split()[0]) for line in done.stdout.splitlines()]
+    assert sum(counts) > 20, done.stdout
