@@ -1,12 +1,14 @@
-"""Requests and responses of the opening handshake, put together and taken apart without the library's help."""
+"""The opening handshake's messages, put together and taken apart without the library; and what an answer may be."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from typing import NamedTuple
 
 from dryad_net import handshake
+from dryad_net.errors import NetworkError
 from dryad_net.handshake import Settings
 from dryad_net.url import parse
 
@@ -92,3 +94,49 @@ def response(
     }
     fields.update({name.replace("_", "-"): value for name, value in changes.items()})
     return head(start, *fields.items(), *more)
+
+
+# ---- whatever bytes come
+
+PLAIN = Settings()
+ALL = Settings({"X-Server": "yes"}, ("chat", "superchat"), True, frozenset({"https://example.org"}))
+
+
+def check_answer(data: bytes) -> None:
+    """A server of ours answers these bytes with HTTP, whatever they are."""
+    for settings_ in (PLAIN, ALL):
+        answer = handshake.answer(data, settings_)
+        answered = message(answer.response)
+        assert (answered.status == 101) == (answer.agreement is not None)
+        if answer.agreement is None:
+            assert answered.status in (400, 403, 405, 426, 431, 505)
+        else:
+            handshake.describe(data)
+
+
+def check_message(error: NetworkError) -> None:
+    """What the peer said is shown in one printable line."""
+    assert str(error).isprintable()
+    assert len(str(error)) < 600
+
+
+def accepted(to: handshake.ClientHandshake, data: bytes) -> handshake.Agreement | None:
+    """What was agreed on, or None."""
+    try:
+        return to.accept(data)
+    except NetworkError as error:
+        check_message(error)
+        return None
+
+
+def check_client(data: bytes) -> None:
+    """To a client of ours these bytes are an answer, or an error of the library's own."""
+    for to in (client(), client(compression=True, subprotocols=("chat", "x"))):
+        with contextlib.suppress(NetworkError):
+            handshake.status_of(data)
+        with contextlib.suppress(NetworkError):
+            to.body_size(data)
+        with contextlib.suppress(NetworkError):
+            check_message(to.refused(data, data))
+        accepted(to, data)
+        check_message(handshake.no_answer(data))

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
 from typing import Any
 
 import pytest
+from core_support import HALVES, agree, core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-HALVES = ["pure", "compiled"]
-if importlib.util.find_spec("dryad_net._compiled.buffer") is None and os.environ.get("DRYAD_NET_BACKEND") == "pure":
-    HALVES.remove("compiled")
 
 often = settings(max_examples=400, deadline=None, database=None)
 # Few different bytes, so that delimiters overlap and characters break off.
@@ -25,10 +19,6 @@ utf8ish = st.lists(
     max_size=12,
 ).map(b"".join)
 delimiters = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n"]), min_size=1, max_size=4).map(b"".join)
-
-
-def core(half: str, name: str) -> Any:
-    return importlib.import_module(f"dryad_net._{half}.{name}")
 
 
 # ---- scan
@@ -82,60 +72,6 @@ def test_find_in_pieces(half: str) -> None:
 # ---- buffer
 
 
-class Model:
-    """What a Buffer does, in the plainest words."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def append(self, data: bytes) -> None:
-        self.data += data
-
-    def _take(self, size: int) -> bytes:
-        taken, self.data = self.data[:size], self.data[size:]
-        return taken
-
-    def take_bytes(self, size: int) -> bytes | None:
-        return self._take(size) or None
-
-    def take_text(self, size: int, final: bool) -> str | None:
-        size = min(size, len(self.data))
-        if not size:
-            return None
-        whole = sum(character_lengths(self.data[:size], final and size == len(self.data)))
-        if not whole:
-            # One character that is longer than size; or the beginning of one that never comes.
-            whole = next(iter(character_lengths(self.data, False)), size if final else 0)
-        return self._take(whole).decode("utf-8", "surrogateescape") if whole else None
-
-    def take_text_until(self, delimiter: bytes) -> str | None:
-        begin = self.data.find(delimiter)
-        return None if begin < 0 else self._take(begin + len(delimiter)).decode("utf-8", "surrogateescape")
-
-    def clear(self) -> None:
-        self.data = b""
-
-
-def character_lengths(data: bytes, final: bool) -> list[int]:
-    """How many bytes each character takes, up to one that is not whole yet; a bad byte is one of its own."""
-    lengths = []
-    start = 0
-    while start < len(data):
-        for length in (1, 2, 3, 4):
-            try:
-                data[start : start + length].decode()
-            except UnicodeDecodeError as error:
-                if "unexpected end" in error.reason and start + length >= len(data) and not final:
-                    return lengths
-                continue
-            lengths.append(length)
-            break
-        else:
-            lengths.append(1)
-        start += lengths[-1]
-    return lengths
-
-
 operations = st.one_of(
     st.tuples(st.just("append"), utf8ish | st.binary(max_size=20)),
     st.tuples(st.just("take_bytes"), st.integers(1, 20)),
@@ -145,23 +81,6 @@ operations = st.one_of(
     ),
     st.tuples(st.just("clear")),
 )
-
-
-def agree(steps: list[tuple[Any, ...]]) -> None:
-    """Run the same steps on every half and on the model."""
-    model = Model()
-    buffers = {half: core(half, "buffer").Buffer() for half in HALVES}
-    for name, *arguments in steps:
-        before = model.data
-        expected = getattr(model, name)(*arguments)
-        for half, buffer in buffers.items():
-            result = getattr(buffer, name)(*arguments)
-            assert result == expected, (half, name, arguments, before)
-            assert type(result) is type(expected)
-            assert len(buffer) == len(model.data), (half, name, arguments, before)
-    rest = model.data or None
-    for half, buffer in buffers.items():
-        assert buffer.take_bytes(1 << 20) == rest, half
 
 
 def test_the_buffers_do_the_same() -> None:

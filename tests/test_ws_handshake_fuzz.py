@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 
-from handshake_support import REQUEST, client, head, message, request, response
+from handshake_support import (
+    ALL,
+    REQUEST,
+    accepted,
+    check_answer,
+    check_client,
+    client,
+    head,
+    message,
+    request,
+    response,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dryad_net import handshake
 from dryad_net.errors import NetworkError
-from dryad_net.handshake import Settings
 from dryad_net.url import origin
 
 # A busy machine is no failure.
 often = settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
-PLAIN = Settings()
-ALL = Settings({"X-Server": "yes"}, ("chat", "superchat"), True, frozenset({"https://example.org"}))
 CHANGES = st.lists(
     st.tuples(
         st.integers(0, 400),
@@ -36,21 +44,10 @@ def changed(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return data
 
 
-def check_any(data: bytes) -> None:
-    for settings_ in (PLAIN, ALL):
-        answer = handshake.answer(data, settings_)
-        answered = message(answer.response)
-        assert (answered.status == 101) == (answer.agreement is not None)
-        if answer.agreement is None:
-            assert answered.status in (400, 403, 405, 426, 431, 505)
-        else:
-            handshake.describe(data)
-
-
 @often
 @given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda data: data + b"\r\n\r\n"))
 def test_any_bytes_get_an_answer(data: bytes) -> None:
-    check_any(data)
+    check_answer(data)
 
 
 FULL = request(
@@ -63,7 +60,7 @@ FULL = request(
 @often
 @given(CHANGES)
 def test_a_request_changed_anywhere_gets_an_answer(changes: list[tuple[int, int, bytes]]) -> None:
-    check_any(changed(FULL, changes))
+    check_answer(changed(FULL, changes))
 
 
 @often
@@ -72,7 +69,7 @@ def test_any_values_get_an_answer(values: dict[str, str | None]) -> None:
     encoded = {
         name: None if value is None else value.encode("utf-8", "surrogatepass") for name, value in values.items()
     }
-    check_any(head("GET / HTTP/1.1", *{**REQUEST, **encoded}.items()))
+    check_answer(head("GET / HTTP/1.1", *{**REQUEST, **encoded}.items()))
 
 
 @often
@@ -81,32 +78,6 @@ def test_an_origin_is_any_text(text: str) -> None:
     answered = handshake.answer(request(Origin=text.encode("utf-8", "surrogatepass")), ALL)
     if answered.agreement is not None:
         assert origin(text.strip(" \t")) == "https://example.org"
-
-
-def check_message(error: NetworkError) -> None:
-    assert str(error).isprintable()
-    assert len(str(error)) < 600
-
-
-def accepted(to: handshake.ClientHandshake, data: bytes) -> handshake.Agreement | None:
-    """What was agreed on, or None."""
-    try:
-        return to.accept(data)
-    except NetworkError as error:
-        check_message(error)
-        return None
-
-
-def check_client(data: bytes) -> None:
-    for to in (client(), client(compression=True, subprotocols=("chat", "x"))):
-        with contextlib.suppress(NetworkError):
-            handshake.status_of(data)
-        with contextlib.suppress(NetworkError):
-            to.body_size(data)
-        with contextlib.suppress(NetworkError):
-            check_message(to.refused(data, data))
-        accepted(to, data)
-        check_message(handshake.no_answer(data))
 
 
 @often
