@@ -133,7 +133,7 @@ def _name(text: str, host: str) -> str:
     if "%" in host:
         try:
             name = unquote_to_bytes(host).decode()
-        except UnicodeDecodeError:
+        except UnicodeError:  # that of the text, or what the escapes in it stand for
             raise _refuse(text, "the host name is not UTF-8") from None
     if not name.isascii():
         try:

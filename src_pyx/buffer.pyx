@@ -14,6 +14,9 @@ from libc.string cimport memcpy, memmove
 
 from .scan cimport find_end
 
+cdef extern from "utf8.h" nogil:
+    int dryad_utf8_character(const unsigned char *data, size_t size) noexcept
+
 cdef enum:
     # malloc() puts large memory 16 bytes into a page, where the kernel's copies are four times slower
     # on some processors than to a place 64 bytes in.
@@ -60,15 +63,8 @@ cdef size_t character_length(const char *data, size_t size):
 
     A byte that begins no UTF-8 character is a character of its own: it comes out escaped.
     """
-    cdef Py_ssize_t consumed = 0
-    cdef str text = PyUnicode_DecodeUTF8Stateful(data, min(size, <size_t> 4), "surrogateescape", &consumed)
-    cdef Py_UCS4 first
-    if consumed == 0:
-        return 0
-    first = text[0]
-    if first < 0x80 or 0xDC80 <= first <= 0xDCFF:
-        return 1
-    return 2 if first < 0x800 else 3 if first < 0x10000 else 4
+    cdef int length = dryad_utf8_character(<const unsigned char *> data, size)
+    return 1 if length < 0 else length
 
 
 cdef class Buffer:
@@ -189,14 +185,18 @@ cdef class Buffer:
         if limit == 0:
             return None
         text = PyUnicode_DecodeUTF8Stateful(data, limit, "surrogateescape", &consumed)
-        if consumed == 0:
+        if <size_t> consumed < limit and (
+            (final and limit == held)
+            # Half a surrogate (ED A0 to ED BF): Python's decoder waits for the rest of what is no UTF-8 (RFC 3629, 4).
+            or dryad_utf8_character(<const unsigned char *> data + consumed, limit - consumed) < 0
+        ):
+            consumed = limit
+            text = PyUnicode_DecodeUTF8(data, limit, "surrogateescape")
+        elif consumed == 0:
             consumed = self.first_character(limit, final)
             if consumed == 0:
                 return None
             text = PyUnicode_DecodeUTF8(data, consumed, "surrogateescape")
-        elif final and limit == held and <size_t> consumed < limit:
-            consumed = limit
-            text = PyUnicode_DecodeUTF8(data, limit, "surrogateescape")
         self.consume(consumed)
         return text
 

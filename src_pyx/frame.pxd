@@ -20,6 +20,7 @@ cdef struct Header:
     bint masked
     unsigned char key[4]
     uint64_t length
+    bint measured  # all of the length is there, if not of the masking key
     int shortest  # as few bytes as the length needs (RFC 6455, 5.2)
 
 cdef int read_header(const unsigned char *data, size_t size, Header *header) noexcept nogil

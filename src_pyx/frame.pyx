@@ -16,8 +16,8 @@ cdef enum:
 cdef int read_header(const unsigned char *data, size_t size, Header *header) noexcept nogil:
     """Read a header. Returns how many bytes it has, 0 while they are not all there.
 
-    The first two bytes are read as soon as they are there, with `length` their seven bits of it: they
-    may be wrong already, and a peer that is wrong may never send the rest.
+    The first two bytes are read as soon as they are there, with `length` their seven bits of it, and
+    the length as soon as it is: they may be wrong already, and a peer that is wrong may never send the rest.
     """
     cdef int length_size, needed, i
     if size < 2:
@@ -30,7 +30,8 @@ cdef int read_header(const unsigned char *data, size_t size, Header *header) noe
     header.shortest = True
     length_size = 2 if header.length == LENGTH_IN_TWO else 8 if header.length == LENGTH_IN_EIGHT else 0
     needed = 2 + length_size + (4 if header.masked else 0)
-    if size < <size_t> (2 + length_size):
+    header.measured = size >= <size_t> (2 + length_size)
+    if not header.measured:
         return 0
     if length_size:
         header.length = 0

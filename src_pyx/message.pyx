@@ -103,12 +103,15 @@ cdef class Messages:
                 size = read_header(<const unsigned char *> incoming.data + incoming.start, incoming.size(),
                                    &self.header)
                 self.check_start()
-                if size == 0:
+                if size == 0 and not self.header.measured:
                     return NOTHING
                 self.check_header()
+                if self.header.opcode < CLOSE:
+                    self.check_size()
+                if size == 0:
+                    return NOTHING
                 if self.header.opcode >= CLOSE:
                     return self.control(incoming, size)
-                self.check_size()
                 if (self.header.fin and self.header.opcode != CONTINUATION and not self.header.reserved
                         and self.header.length <= incoming.size() - size):
                     return self.whole_message(incoming, size)
@@ -135,6 +138,8 @@ cdef class Messages:
             raise Violation(PROTOCOL_ERROR, f"a frame with the reserved opcode {opcode}")
         if opcode >= CLOSE and not self.header.fin:
             raise Violation(PROTOCOL_ERROR, "a control frame in fragments")
+        if opcode >= CLOSE and self.header.length > LONGEST_CONTROL:
+            raise Violation(PROTOCOL_ERROR, "a control frame of more than 125 bytes")
         if self.header.masked and self.client:
             raise Violation(PROTOCOL_ERROR, "a masked frame from a server")
         if not self.header.masked and not self.client:
@@ -143,8 +148,6 @@ cdef class Messages:
 
     cdef int check_header(self) except -1:
         cdef int opcode = self.header.opcode
-        if opcode >= CLOSE and self.header.length > LONGEST_CONTROL:
-            raise Violation(PROTOCOL_ERROR, "a control frame of more than 125 bytes")
         if not self.header.shortest:
             raise Violation(PROTOCOL_ERROR, "a length in more bytes than it needs")
         if self.header.length >> 63:

@@ -86,6 +86,16 @@ def test_every_byte_value_survives(link: Link) -> None:
         assert read_exactly(link.raw, len(sample) + 1) == sample + b"."
 
 
+@pytest.mark.parametrize("sent", [b"\xed\xa0", b"\xed\xbf", b"a\xed\xa0"])
+def test_half_a_surrogate_waits_for_nothing(link: Link, sent: bytes) -> None:
+    """Whatever follows, it is no UTF-8 (RFC 3629, 4): it is no incomplete character, but wrong bytes."""
+    link.raw.sendall(sent)
+    assert net.native_net_wait([link.id], SOON_MS) == [link.id]
+    assert "".join(collect(link.id, len(sent), lambda: net.native_tcp_recv(link.id, 100))) == sent.decode(
+        "utf-8", "surrogateescape"
+    )
+
+
 def test_invalid_bytes_become_lone_surrogates(link: Link) -> None:
     link.raw.sendall(b"a\xffb")
     assert net.native_tcp_recv_blocking(link.id, 3, SOON_MS) == "a\udcffb"

@@ -112,7 +112,8 @@ def test_origins_that_are_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [None, "https://a", {"https://a": 1}, [5], [None], [""], ["a"], ["*"], ["https://a/"]]
+    "given",
+    [None, "https://a", {"https://a": 1}, [5], [None], [""], ["a"], ["*"], ["https://a/"], ["https://a%\udcff"]],
 )
 def test_origins_that_are_not(given: object) -> None:
     with pytest.raises(ArgumentError, match=r"^E3006: origins"):

@@ -11,6 +11,22 @@ _COMPACT_SIZE = 65536
 _LONGEST_CHARACTER = 4
 
 
+def is_half_surrogate(data: bytes | bytearray) -> bool:
+    """Is this the start of a surrogate (U+D800 to U+DFFF), which is no UTF-8 whatever follows (RFC 3629, 4)?
+
+    Python's decoders wait for its third byte.
+    """
+    return len(data) == 2 and data[0] == 0xED and data[1] >= 0xA0
+
+
+def _decode(data: bytes, final: bool) -> tuple[str, int]:
+    """The whole characters at the front, and how many bytes they are; what is no UTF-8 is escaped."""
+    text, consumed = codecs.utf_8_decode(data, "surrogateescape", final)
+    if is_half_surrogate(data[consumed:]):
+        return codecs.utf_8_decode(data, "surrogateescape", True)
+    return text, consumed
+
+
 class Buffer:
     """Received bytes, in the order they came."""
 
@@ -47,7 +63,7 @@ class Buffer:
         if limit == 0:
             return None
         front = bytes(self._data[self._start : self._start + limit])
-        text, consumed = codecs.utf_8_decode(front, "surrogateescape", final and limit == len(self))
+        text, consumed = _decode(front, final and limit == len(self))
         if consumed == 0:
             consumed = self._first_character(limit, final)
             if consumed == 0:
@@ -60,7 +76,7 @@ class Buffer:
         """How much to take when `limit` bytes hold no whole character: one that is longer, what
         turned out to be none, or nothing while the rest of it may still come."""
         ahead = bytes(self._data[self._start : self._start + _LONGEST_CHARACTER])
-        text, consumed = codecs.utf_8_decode(ahead, "surrogateescape", False)
+        text, consumed = _decode(ahead, False)
         if consumed == 0:
             return limit if final else 0
         return len(text[0].encode("utf-8", "surrogateescape"))
@@ -68,7 +84,7 @@ class Buffer:
     def has_character(self) -> bool:
         """Is the first character all there?"""
         ahead = bytes(self._data[self._start : self._start + _LONGEST_CHARACTER])
-        return codecs.utf_8_decode(ahead, "surrogateescape", False)[1] > 0
+        return _decode(ahead, False)[1] > 0
 
     def room_for_text(self, size: int) -> int:
         """How much to read so that take_text(size) has something and nothing is left over, if all comes:

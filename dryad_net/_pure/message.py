@@ -9,6 +9,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameDecoder, Opcode, ParseFailed, RsvBits
 
 from ..close_codes import INTERNAL_ERROR, INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
+from .buffer import is_half_surrogate
 
 if TYPE_CHECKING:
     from ..deflate import Inflater
@@ -17,6 +18,7 @@ NOTHING = 0
 
 # So many fragments are joined into one part: an object for each would cost fifty times a tiny one's payload.
 _JOINED = 1024
+_MASKED = 0x80  # in the second byte
 
 DEFAULT_FRAME_SIZE = 16 * 1024 * 1024
 DEFAULT_MESSAGE_SIZE = 64 * 1024 * 1024
@@ -57,7 +59,6 @@ class Messages:
         self._joined = 0  # how many of them, at the front, are joined ones
         self._wire_size = 0
         self._length = 0
-        self._size = 0
         self._text = codecs.getincrementaldecoder("utf-8")()
 
     def set_inflater(self, inflater: Inflater | None) -> None:
@@ -85,6 +86,7 @@ class Messages:
 
     def _next_event(self) -> tuple[int, str | bytes] | None:
         while True:
+            self._check_mask()
             try:
                 frame = self._decoder.process_buffer()
             except ParseFailed as failed:
@@ -97,6 +99,13 @@ class Messages:
             found = self._gather(frame)
             if found is not None:
                 return found
+
+    def _check_mask(self) -> None:
+        """wsproto looks at it when it may be said already that the frame is too big, and what is wrong goes first."""
+        start = self._decoder.buffer.buffer[:2]
+        if self._decoder.header is None and len(start) == 2 and bool(start[1] & _MASKED) is self.client:
+            whose = "a masked frame from a server" if self.client else "a frame without a mask from a client"
+            raise Violation(PROTOCOL_ERROR, whose)
 
     def _check_header(self, opcode: Opcode, rsv: RsvBits, length: int) -> RsvBits:
         if opcode.iscontrol():
@@ -131,15 +140,8 @@ class Messages:
             self._wire_size += self._length
         part: Any = frame.payload
         final = frame.frame_finished and frame.message_finished
-        if self._compressed:
-            assert self.inflater is not None
-            part = self.inflater.inflate(part, self.max_message_size - self._size, final)
-            self._size += len(part)
-        if self._opcode == Opcode.TEXT:
-            try:
-                part = self._text.decode(part, final)
-            except UnicodeDecodeError:
-                raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
+        if self._opcode == Opcode.TEXT and not self._compressed:
+            part = self._decode(part, final)
         if part or not self._parts:
             self._parts.append(part)
         if len(self._parts) - self._joined >= _JOINED:
@@ -148,8 +150,24 @@ class Messages:
         if not final:
             return None
         opcode, whole = self._opcode, self._parts[0][:0].join(self._parts)
-        self._opcode = self._size = self._wire_size = 0
+        if self._compressed:
+            # As a whole: what is wrong in a later frame is told before what does not inflate.
+            assert self.inflater is not None
+            whole = self.inflater.inflate(whole, self.max_message_size, True)
+            if opcode == Opcode.TEXT:
+                whole = self._decode(whole, True)
+        self._opcode = self._wire_size = 0
         self._compressed = False
         self._parts = []
         self._joined = 0
         return opcode, whole
+
+    def _decode(self, data: bytes | bytearray, final: bool) -> str:
+        """The next part of a text. Errors: Violation, at the first byte that is wrong."""
+        try:
+            text = self._text.decode(data, final)
+        except UnicodeDecodeError:
+            raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
+        if is_half_surrogate(self._text.getstate()[0]):
+            raise Violation(INVALID_DATA, "a text that is not UTF-8")
+        return text
