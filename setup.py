@@ -88,6 +88,7 @@ class BuildOrWarn(build_ext):
     """Compile all modules or, with DRYAD_NET_BUILD=auto, none: half of a half does not load."""
 
     def run(self) -> None:
+        self.parallel = self.parallel or os.cpu_count()
         super().run()
         missing = [e.name for e in self.extensions if not Path(self.get_ext_fullpath(e.name)).exists()]
         if missing:
