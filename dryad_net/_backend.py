@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 MODULES = (
-    *("buffer", "scan", "mask", "frame", "message", "sock", "poll", "receiver", "stream", "datagram"),
+    *("buffer", "scan", "text", "mask", "frame", "message", "sock", "poll", "receiver", "stream", "datagram"),
     *("transmit", "framed", "inbound", "websocket", "waiter", "call"),
 )
 
@@ -51,6 +51,7 @@ __all__ = [
     "scan",
     "sock",
     "stream",
+    "text",
     "transmit",
     "waiter",
     "websocket",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         scan,
         sock,
         stream,
+        text,
         transmit,
         waiter,
         websocket,

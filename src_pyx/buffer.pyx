@@ -9,10 +9,10 @@ up the GIL between `attach` and `settle`, so a block is never seen by two connec
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
-from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_DecodeUTF8Stateful
 from libc.string cimport memcpy, memmove
 
 from .scan cimport find_end
+from .text cimport decode_front, decode_text
 
 cdef extern from "utf8.h" nogil:
     int dryad_utf8_character(const unsigned char *data, size_t size) noexcept
@@ -184,19 +184,19 @@ cdef class Buffer:
         cdef object text
         if limit == 0:
             return None
-        text = PyUnicode_DecodeUTF8Stateful(data, limit, "surrogateescape", &consumed)
+        text = decode_front(data, limit, &consumed)
         if <size_t> consumed < limit and (
             (final and limit == held)
             # Half a surrogate (ED A0 to ED BF): Python's decoder waits for the rest of what is no UTF-8 (RFC 3629, 4).
             or dryad_utf8_character(<const unsigned char *> data + consumed, limit - consumed) < 0
         ):
             consumed = limit
-            text = PyUnicode_DecodeUTF8(data, limit, "surrogateescape")
+            text = decode_text(data, limit, "surrogateescape")
         elif consumed == 0:
             consumed = self.first_character(limit, final)
             if consumed == 0:
                 return None
-            text = PyUnicode_DecodeUTF8(data, consumed, "surrogateescape")
+            text = decode_text(data, consumed, "surrogateescape")
         self.consume(consumed)
         return text
 
@@ -235,7 +235,7 @@ cdef class Buffer:
         if size < 0:
             self.scanned = held
             return None
-        text = PyUnicode_DecodeUTF8(self.data + self.start, size, "surrogateescape")
+        text = decode_text(self.data + self.start, size, "surrogateescape")
         self.consume(size)
         self.scanned = 0
         return text

@@ -13,7 +13,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp, memcpy
 
@@ -24,6 +24,7 @@ from .posix cimport (
     dryad_recv_datagram_waiting, dryad_send_now, dryad_send_now_to, sockaddr_storage, socklen_t,
 )
 from .sock cimport RECV_SLICE_MS, Socket, address_tuple, deadline_after, os_error, would_block
+from .text cimport decode_text
 
 from ..errors import IdError, NetworkTimeoutError, from_errno
 
@@ -277,7 +278,7 @@ cdef class Datagram(Socket):
             memcpy(&self.sender, address, length)
             self.sender_length = length
         if as_text:
-            payload = PyUnicode_DecodeUTF8(data, size, "surrogateescape")
+            payload = decode_text(data, size, "surrogateescape")
         else:
             payload = PyBytes_FromStringAndSize(data, size)
         result = PyDict_Copy(self.sender_result)

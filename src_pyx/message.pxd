@@ -4,6 +4,7 @@ from libc.stdint cimport uint64_t
 
 from .buffer cimport Buffer
 from .frame cimport Header
+from .text cimport Seen
 
 cdef enum:
     NOTHING = 0  # what next() says when it needs more bytes; otherwise an opcode
@@ -30,6 +31,7 @@ cdef class Messages:
     cdef size_t capacity
     cdef size_t held
     cdef size_t checked  # of a text: how much of it is known to be UTF-8
+    cdef Seen seen  # what is in that much of it
     cdef object value
     cdef size_t size  # of the last message: bytes of payload
 

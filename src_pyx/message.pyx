@@ -10,12 +10,12 @@ nothing, and can be made again; where that cannot be, the message that is lost i
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memcpy
 
 from .buffer cimport Buffer
 from .frame cimport BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PONG, RSV1, TEXT, read_header
 from .mask cimport mask_copy, mask_here
+from .text cimport check, decode_text, decode_valid
 
 from ..close_codes import INTERNAL_ERROR, INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
 
@@ -28,7 +28,6 @@ cdef extern from "Python.h":
 
 cdef extern from "utf8.h" nogil:
     bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
-    size_t dryad_utf8_valid(const unsigned char *data, size_t size, int *wrong) noexcept
 
 cdef enum:
     # Storage that is set aside at once; more follows when that much has come.
@@ -52,6 +51,7 @@ cdef class Messages:
         self.storage = NULL
         self.is_text = self.is_ascii = False
         self.capacity = self.held = self.checked = 0
+        self.seen.characters = self.seen.most = 0
         self.opcode = 0
         self.frame_left = 0
         self.header.fin = True
@@ -206,7 +206,7 @@ cdef class Messages:
         if self.header.masked:
             mask_here(data, size, self.header.key, 0)
         try:
-            self.value = PyUnicode_DecodeUTF8(data, size, NULL)
+            self.value = decode_text(data, size, NULL)
         except UnicodeDecodeError:
             raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
         except MemoryError:
@@ -277,16 +277,15 @@ cdef class Messages:
         if self.is_ascii:
             self.is_ascii = dryad_is_ascii(<const unsigned char *> data, size)
             if self.is_ascii:
-                self.checked = self.held
+                self.checked = self.seen.characters = self.held
                 return 0
         if self.opcode == TEXT and not self.compressed and (self.frame_left or not self.header.fin):
             self.check_text(False)
         return 0
 
     cdef int check_text(self, bint final) except -1:
-        cdef int wrong = 0
-        self.checked += dryad_utf8_valid(<const unsigned char *> self.storage_data() + self.checked,
-                                         self.held - self.checked, &wrong)
+        cdef bint wrong = False
+        self.checked += check(self.storage_data() + self.checked, self.held - self.checked, &wrong, &self.seen)
         if wrong or (final and self.checked != self.held):
             raise Violation(INVALID_DATA, "a text that is not UTF-8")
         return 0
@@ -305,10 +304,8 @@ cdef class Messages:
         elif self.is_ascii:
             self.value = <object> self.storage
         else:
-            try:
-                self.value = PyUnicode_DecodeUTF8(self.storage_data(), self.held, NULL)
-            except UnicodeDecodeError:
-                raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
+            self.check_text(True)
+            self.value = decode_valid(self.storage_data(), self.held, &self.seen)
         self.size = self.held
         self.let_go()
         return 0
@@ -343,3 +340,4 @@ cdef class Messages:
         self.storage = NULL
         self.is_text = self.is_ascii = False
         self.capacity = self.held = self.checked = 0
+        self.seen.characters = self.seen.most = 0

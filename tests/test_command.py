@@ -29,7 +29,7 @@ def test_info_tells_what_runs() -> None:
     assert facts["Python"].split()[0] == ".".join(map(str, sys.version_info[:3]))
     assert "SSL" in facts["TLS"]
     if net.backend == "compiled":
-        assert f"masking ({_backend.mask.NAME})" in facts["SIMD"]
+        assert f"masking ({_backend.mask.NAME}), UTF-8 ({_backend.text.NAME})" in facts["SIMD"]
         assert "memchr" in facts["SIMD"]
     else:
         assert facts["SIMD"].strip() == "none (the pure half)"

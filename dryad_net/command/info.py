@@ -49,7 +49,7 @@ def _simd() -> str:
     """What of the library itself uses the CPU's vector instructions."""
     if _backend.backend == "pure":
         return "none (the pure half)"
-    return f"masking ({_backend.mask.NAME}), delimiter search (the C library's memchr)"
+    return f"masking ({_backend.mask.NAME}), UTF-8 ({_backend.text.NAME}), delimiter search (the C library's memchr)"
 
 
 def _cpu() -> str:
