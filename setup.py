@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -23,6 +24,8 @@ SOURCES = Path("src_pyx")
 # Cython finds a .pxd by the module's dotted name along package folders, and src_pyx/ is flat.
 DECLARATIONS = Path("build/pxd")
 HEADERS = [str(header) for header in sorted(SOURCES.glob("*.h"))]
+# The C library for hosts that are not Python; see dryad_net/host/dryad_net.h.
+HOST_LIBRARY = "dryad_net.host.libdryad_net"
 
 DIRECTIVES = {
     "language_level": "3",
@@ -84,22 +87,54 @@ def extensions() -> list[Extension]:
     return list(made)
 
 
+def host_library() -> list[Extension]:
+    """The C library: no extension module, but built, installed and tagged as one."""
+    if wanted() == "pure" or sys.platform == "win32":
+        return []
+    folder = SOURCES / "host"
+    library = Extension(
+        HOST_LIBRARY,
+        [str(source) for source in sorted(folder.glob("*.c"))],
+        depends=["dryad_net/host/dryad_net.h", *map(str, sorted(folder.glob("*.h")))],
+        # dlopen and pthreads are libraries of their own before glibc 2.34.
+        libraries=["dl", "pthread"] if sys.platform.startswith("linux") else [],
+        extra_compile_args=["-std=c11", "-fvisibility=hidden", "-O2"],
+    )
+    library.optional = wanted() == "auto"
+    return [library]
+
+
 class BuildOrWarn(build_ext):
     """Compile all modules or, with DRYAD_NET_BUILD=auto, none: half of a half does not load."""
 
     def run(self) -> None:
         self.parallel = self.parallel or os.cpu_count()
         super().run()
-        missing = [e.name for e in self.extensions if not Path(self.get_ext_fullpath(e.name)).exists()]
+        missing = self.missing(e for e in self.extensions if e.name != HOST_LIBRARY)
         if missing:
             for extension in self.extensions:
-                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
-            line = "*" * 78
-            print(
-                f"{line}\nWARNING: dryad_net could not be compiled ({', '.join(missing)});\n"
-                f"installing the pure Python half, which does the same, slower.\n{line}",
-                file=sys.stderr,
+                if extension.name != HOST_LIBRARY:
+                    Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            self.warn(
+                f"dryad_net could not be compiled ({', '.join(missing)});\n"
+                "installing the pure Python half, which does the same, slower."
             )
+        if self.missing(e for e in self.extensions if e.name == HOST_LIBRARY):
+            self.warn("libdryad_net, the C library for hosts that are not Python, could not be compiled.")
+
+    def missing(self, extensions: Iterable[Extension]) -> list[str]:
+        """The names of those that were not built."""
+        return [e.name for e in extensions if not Path(self.get_ext_fullpath(e.name)).exists()]
+
+    def warn(self, text: str) -> None:
+        line = "*" * 78
+        print(f"{line}\nWARNING: {text}\n{line}", file=sys.stderr)
+
+    def get_ext_filename(self, fullname: str) -> str:
+        if fullname.endswith(HOST_LIBRARY.rpartition(".")[2]):
+            # Found by its name, whatever Python built it.
+            return os.path.join(*fullname.split(".")) + (".dylib" if sys.platform == "darwin" else ".so")
+        return super().get_ext_filename(fullname)
 
     def copy_extensions_to_source(self) -> None:
         built = [e for e in self.extensions if Path(self.build_lib, *e.name.split(".")).parent.exists()]
@@ -107,4 +142,4 @@ class BuildOrWarn(build_ext):
             super().copy_extensions_to_source()
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildOrWarn})
+setup(ext_modules=extensions() + host_library(), cmdclass={"build_ext": BuildOrWarn})

@@ -31,7 +31,7 @@ ORDER = [
         "native.ws_extensions",
         "native.net",
     ],
-    *["__init__", "command", "__main__"],
+    *["__init__", "host", "command", "__main__"],
 ]
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path

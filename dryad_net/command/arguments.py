@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from ..version import __version__
-from . import connect, demo, info, serve
+from . import connect, demo, info, paths, serve
 
 CONNECT_USAGE = """dryad-net connect tcp HOST PORT
        dryad-net connect udp HOST PORT
@@ -25,6 +25,11 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("info", help="what this installation is and runs on")
     command.set_defaults(run=lambda options: info.run())
+
+    text = "where the files for hosts are that are not Python"
+    command = commands.add_parser("paths", help=text)
+    command.add_argument("what", nargs="?", choices=paths.WHAT, help="one of them, without its name")
+    command.set_defaults(run=lambda options: paths.run(options.what))
 
     command = commands.add_parser("demo", help="the library at work over loopback, each call checked")
     command.set_defaults(run=lambda options: demo.run())

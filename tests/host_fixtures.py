@@ -1,0 +1,35 @@
+"""The fixtures of the tests of libdryad_net; a plugin of pytest's, because several test modules share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from host_support import PROGRAMS, Call, Host, compile_c
+
+
+@pytest.fixture(scope="session")
+def ffi_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_c(PROGRAMS / "ffi_call.c", tmp_path_factory.mktemp("host") / "ffi_call")
+
+
+@pytest.fixture
+def start_host(ffi_program: Path) -> Iterator[Call]:
+    """Starts a process; as many as a test asks for."""
+    started: list[Host] = []
+
+    def start(path: Path | None = None, **more: str) -> Host:
+        started.append(Host(ffi_program, path, **more))
+        return started[-1]
+
+    yield start
+    for host in started:
+        host.clean_up()
+
+
+@pytest.fixture
+def host(start_host: Call) -> Host:
+    """A process that has opened the library."""
+    started: Host = start_host()
+    return started
