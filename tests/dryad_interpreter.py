@@ -33,21 +33,21 @@ NATIVE = {
 }
 
 
-class Thrown(Exception):
+class ThrownError(Exception):
     """An exception of the script's: its message."""
 
 
-class Returned(Thrown):
+class ReturnedError(ThrownError):
     def __init__(self, value: Any) -> None:
         super().__init__("RETURN")
         self.value = value
 
 
-class Broken(Thrown):
+class BrokenError(ThrownError):
     pass
 
 
-class Continued(Thrown):
+class ContinuedError(ThrownError):
     pass
 
 
@@ -72,21 +72,21 @@ class Ffi:
 
     def load(self, path: str, alias: str) -> bool:
         if alias in self.libraries:
-            raise Thrown(f"the library {alias} is loaded already")
+            raise ThrownError(f"the library {alias} is loaded already")
         answer = self.ask(f"load {path}")
         if answer != "ok":
-            raise Thrown(answer)
+            raise ThrownError(answer)
         self.libraries.add(alias)
         return True
 
     def call(self, alias: str, symbol: str, kind: str, *arguments: Any) -> Any:
         if alias not in self.libraries:
-            raise Thrown(f"the library {alias} is not loaded")
+            raise ThrownError(f"the library {alias} is not loaded")
         given = " ".join(map(self._argument, arguments))
         answer = self.ask(f"call {symbol} {kind} {given}".rstrip())
         said, _, value = answer.partition(" ")
         if said == "error":
-            raise Thrown(value)
+            raise ThrownError(value)
         return bytes.fromhex(value).decode("utf-8") if said == "string" else float(value) if value else None
 
     @staticmethod
@@ -98,9 +98,9 @@ class Ffi:
         if isinstance(value, float):
             return f"n{value!r}"
         if not isinstance(value, str):
-            raise Thrown("a kind of argument that C cannot take")
+            raise ThrownError("a kind of argument that C cannot take")
         if "\0" in value:
-            raise Thrown("a string with NUL")
+            raise ThrownError("a string with NUL")
         return f"s{value.encode('utf-8').hex()}"
 
 
@@ -137,7 +137,7 @@ class Interpreter:
         new = self.evaluate(value) if operator == "=" else self.evaluate(("binary", operator[0], target, value))
         if target[0] == "name":
             if target[1] not in self.variables:
-                raise Thrown(f"the variable {target[1]} was not declared")
+                raise ThrownError(f"the variable {target[1]} was not declared")
             self.variables[target[1]] = new
         else:
             holder = self.evaluate(target[1])
@@ -165,9 +165,9 @@ class Interpreter:
         while truth(self.evaluate(condition)):
             try:
                 self.execute(body)
-            except Continued:
+            except ContinuedError:
                 continue
-            except Broken:
+            except BrokenError:
                 break
 
     def do_for(self, name: str, values: Any, body: Any) -> None:
@@ -175,15 +175,15 @@ class Interpreter:
             self.variables[name] = value
             try:
                 self.execute(body)
-            except Continued:
+            except ContinuedError:
                 continue
-            except Broken:
+            except BrokenError:
                 break
 
     def do_try(self, body: Any, name: str, handler: Any) -> Any:
         try:
             return self.execute(body)
-        except Thrown as error:
+        except ThrownError as error:
             before = self.variables.get(name)
             self.variables[name] = str(error)
             value = self.execute(handler)
@@ -191,18 +191,18 @@ class Interpreter:
             return value
 
     def do_throw(self, value: Any) -> None:
-        raise Thrown(show(self.evaluate(value)))
+        raise ThrownError(show(self.evaluate(value)))
 
     def do_return(self, value: Any) -> None:
         result = self.evaluate(value)
         assert not isinstance(result, (list, dict)), "return of an array or an object gives a string"
-        raise Returned(result)
+        raise ReturnedError(result)
 
     def do_break(self) -> None:
-        raise Broken("break")
+        raise BrokenError("break")
 
     def do_continue(self) -> None:
-        raise Continued("continue")
+        raise ContinuedError("continue")
 
     def do_function(self, name: str, parameters: list[str], body: Any) -> None:
         self.variables[name] = (parameters, body)
@@ -214,7 +214,7 @@ class Interpreter:
             self.modules[found] = self._exported(found)
         for name in names:
             if name not in self.modules[found]:
-                raise Thrown(f"{path} does not export {name}")
+                raise ThrownError(f"{path} does not export {name}")
             self.variables[name] = self.modules[found][name]
 
     def _exported(self, path: Path) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class Interpreter:
 
     def eval_name(self, name: str) -> Any:
         if name not in self.variables:
-            raise Thrown(f"there is no variable {name}")
+            raise ThrownError(f"there is no variable {name}")
         return self.variables[name]
 
     def eval_array(self, items: list[Any]) -> list[Any]:
@@ -275,7 +275,7 @@ class Interpreter:
         try:
             return holder[int(key)] if isinstance(holder, list) else holder[key]
         except (LookupError, TypeError):
-            raise Thrown(f"there is no {key} in {show(holder)}") from None
+            raise ThrownError(f"there is no {key} in {show(holder)}") from None
 
     def eval_call(self, function: Any, arguments: list[Any]) -> Any:
         if function[0] == "property":
@@ -285,9 +285,9 @@ class Interpreter:
         if function[1] in self.natives:
             return self.natives[function[1]](*values)
         if not isinstance(self.variables.get(function[1]), tuple):
-            raise Thrown(f"there is no function {function[1]}")
+            raise ThrownError(f"there is no function {function[1]}")
         parameters, body = self.variables[function[1]]
-        return self.call_function(parameters, body, values)
+        return self.call_function(parameters, body, *values)
 
     @staticmethod
     def method(holder: Any, name: str, values: list[Any]) -> Any:
@@ -296,16 +296,16 @@ class Interpreter:
             return float(len(holder))
         if isinstance(holder, list) and name == "length":
             return float(len(holder))
-        raise Thrown(f"there is no method {name}")
+        raise ThrownError(f"there is no method {name}")
 
-    def call_function(self, parameters: list[str], body: Any, values: list[Any]) -> Any:
+    def call_function(self, parameters: list[str], body: Any, *values: Any) -> Any:
         if len(values) != len(parameters):
-            raise Thrown(f"{len(parameters)} arguments wanted, not {len(values)}")
+            raise ThrownError(f"{len(parameters)} arguments wanted, not {len(values)}")
         before = dict(self.variables)
         self.variables.update(zip(parameters, values, strict=True))
         try:
             return self.execute(body)
-        except Returned as returned:
+        except ReturnedError as returned:
             return returned.value
         finally:
             self.variables = before
@@ -351,7 +351,7 @@ def truth(value: Any) -> bool:
 
 def number(value: Any) -> float:
     if not isinstance(value, float):
-        raise Thrown("only numbers can be calculated with")
+        raise ThrownError("only numbers can be calculated with")
     return value
 
 
@@ -365,7 +365,9 @@ def show(value: Any) -> str:
 
 def main(program: str, script: str, *replaced: str) -> None:
     interpreter = Interpreter(Ffi(program))
-    interpreter.replaced = {name: json.loads(value, parse_int=float) for name, value in (each.split("=", 1) for each in replaced)}
+    for each in replaced:
+        name, _, value = each.partition("=")
+        interpreter.replaced[name] = json.loads(value, parse_int=float)
     interpreter.run(Path(script))
 
 

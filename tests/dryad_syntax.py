@@ -31,7 +31,7 @@ TOKEN = re.compile(
 )
 
 
-class SyntaxFault(Exception):
+class DryadSyntaxError(Exception):
     """This is not Dryad."""
 
 
@@ -46,7 +46,7 @@ def tokens(source: str) -> list[Token]:
     while position < len(source):
         match = TOKEN.match(source, position)
         if match is None or match.lastgroup is None:
-            raise SyntaxFault(f"line {line}: {source[position : position + 20]!r}")
+            raise DryadSyntaxError(f"line {line}: {source[position : position + 20]!r}")
         if match.lastgroup != "space":
             kind = "keyword" if match.lastgroup == "word" and match[0] in KEYWORDS else match.lastgroup
             found.append(Token(kind, match[0], line))
@@ -58,7 +58,7 @@ def tokens(source: str) -> list[Token]:
 def text_of(literal: str, line: int) -> str:
     def escape(match: re.Match[str]) -> str:
         if match[1] not in ESCAPES:
-            raise SyntaxFault(f"line {line}: no escape \\{match[1]}")
+            raise DryadSyntaxError(f"line {line}: no escape \\{match[1]}")
         return ESCAPES[match[1]]
 
     return re.sub(r"\\(.)", escape, literal[1:-1], flags=re.DOTALL)
@@ -87,8 +87,8 @@ class _Parser:
         self.position += 1
         return token
 
-    def fault(self, wanted: str) -> SyntaxFault:
-        return SyntaxFault(f"line {self.next.line}: {wanted} wanted, not {self.next.text!r}")
+    def fault(self, wanted: str) -> DryadSyntaxError:
+        return DryadSyntaxError(f"line {self.next.line}: {wanted} wanted, not {self.next.text!r}")
 
     def accept(self, *texts: str) -> bool:
         if self.next.kind in ("symbol", "keyword") and self.next.text in texts:

@@ -6,9 +6,8 @@ of numbers, as for every host that is not Python.
 
 from __future__ import annotations
 
-from tls_support import FILES
-
 from host_support import Call
+from tls_support import FILES
 
 BYTES = [0, 127, 128, 255]
 

@@ -45,7 +45,20 @@ def test_a_timeout(host: Host) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["[", "{}", '"text"', "1", "[1,]", "[1] 2", "\xff", "[" * 100_000, '["\\u12"]', "[1e5000]", "[NaN]", "[" + "9" * 5000 + "]"],
+    [
+        "[",
+        "{}",
+        '"text"',
+        "1",
+        "[1,]",
+        "[1] 2",
+        "\xff",
+        "[" * 100_000,
+        '["\\u12"]',
+        "[1e5000]",
+        "[NaN]",
+        "[" + "9" * 5000 + "]",
+    ],
 )
 @pytest.mark.parametrize("door", ["dryad_net_call", "dryad_net_call_utf8"])
 def test_arguments_that_are_none(host: Host, door: str, arguments: str) -> None:
@@ -89,7 +102,10 @@ def test_the_list_of_functions(host: Host) -> None:
     assert listed.count('{"name":') == len(functions)
     for each in functions:
         parameters = ",".join(f'"{parameter}"' for parameter in each.parameters)
-        assert f'{{"name":"{each.name}","module":"{each.module}","parameters":[{parameters}],"arity":{each.arity},' in listed
+        assert (
+            f'{{"name":"{each.name}","module":"{each.module}","parameters":[{parameters}],"arity":{each.arity},'
+            in listed
+        )
 
 
 def test_the_version(host: Host) -> None:

@@ -57,7 +57,7 @@ def test_through_the_modules_for_scripts(host: Host, tmp_path: Path, scenario: s
 
     def call(name: str, *arguments: Any) -> Any:
         parameters, body = interpreter.variables[name]
-        return interpreter.call_function(parameters, body, [as_script(each) for each in arguments])
+        return interpreter.call_function(parameters, body, *map(as_script, arguments))
 
     check(scenario, call, {"native_net_wait"})
     host.end()

@@ -20,7 +20,10 @@ TEXTS = {
     "NUL": ("a\0b\0", "a\uef00b\uef00"),
     "not UTF-8": ("a\udcff\udc80b", "a\uefff\uef80b"),
     "half a character": ("\udce2\udc98", "\uefe2\uef98"),
-    "the private characters themselves": ("\uef00-\uef80\uefff", "\uefee\uefbc\uef80-\uefee\uefbe\uef80\uefee\uefbf\uefbf"),
+    "the private characters themselves": (
+        "\uef00-\uef80\uefff",
+        "\uefee\uefbc\uef80-\uefee\uefbe\uef80\uefee\uefbf\uefbf",
+    ),
     "others that begin as they do": ("\ue000\uefe0\uf000", "\ue000\uefee\uefbf\uefa0\uf000"),
 }
 TEXT = pytest.mark.parametrize(("text", "portable"), TEXTS.values(), ids=TEXTS)

@@ -32,6 +32,8 @@ WRITABLE = 2
 # How often a waiter looks for itself when no descriptor was left to wake it with.
 _UNWAKABLE_SLICE = 0.05
 _LINGER = "hh" if sys.platform == "win32" else "ii"  # struct linger
+# Python switches SIGPIPE off at its start; a host that starts Python without signal handlers has it on.
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 LONGEST_WAIT = 2**31 // 1000 - 1  # what poll(2) takes, in seconds
 
 

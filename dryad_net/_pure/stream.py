@@ -12,7 +12,7 @@ from typing import NoReturn
 from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
 from .poll import READ, WRITE
 from .receiver import Receiver
-from .sock import WRITABLE, Socket, deadline_after
+from .sock import NO_SIGNAL, WRITABLE, Socket, deadline_after
 
 
 class Stream(Receiver):
@@ -74,7 +74,7 @@ class Stream(Receiver):
     def _send_some(self, view: memoryview) -> int:
         """How many bytes the kernel took without waiting."""
         try:
-            return self._socket.send(view)
+            return self._socket.send(view, NO_SIGNAL)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -99,7 +99,7 @@ class Stream(Receiver):
             rest = memoryview(data)
             if not self._outgoing and self._sending.acquire(blocking=False):
                 try:
-                    rest = rest[self._socket.send(rest) :]
+                    rest = rest[self._socket.send(rest, NO_SIGNAL) :]
                 except BlockingIOError:
                     pass
                 except OSError as error:
@@ -139,7 +139,7 @@ class Stream(Receiver):
         while self._outgoing:
             rest = self._outgoing[0]
             try:
-                sent = self._socket.send(rest)
+                sent = self._socket.send(rest, NO_SIGNAL)
             except BlockingIOError:
                 return False
             except OSError as error:

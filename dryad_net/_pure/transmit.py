@@ -10,7 +10,7 @@ from ..close_codes import build as close_payload
 from ..errors import NetworkError
 from .frame import CLOSE, CONTINUATION, PONG, build
 from .message import Messages
-from .sock import Socket
+from .sock import NO_SIGNAL, Socket
 from .stream import Stream
 
 CONNECTING = 0
@@ -144,7 +144,7 @@ class Transmitter(Stream):
         rest = memoryview(data)
         if not self._outgoing and not self._turn_taken:
             try:
-                rest = rest[self._socket.send(rest) :]
+                rest = rest[self._socket.send(rest, NO_SIGNAL) :]
             except BlockingIOError:
                 pass
             except OSError as error:

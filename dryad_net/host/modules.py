@@ -27,12 +27,14 @@ ALIAS = "dryad_net"
 # What dryad_net_abi_version() must say.
 ABI_VERSION = 1
 LIBRARY_NAME = "libdryad_net.dylib" if sys.platform == "darwin" else "libdryad_net.so"
+# What each file has of the registry.
 FILES = {
     "tcp.dryad": ("tcp",),
     "udp.dryad": ("udp",),
     "websocket.dryad": ("websocket",),
     "dryad_net.dryad": ("tcp", "udp", "websocket"),
 }
+TITLES = {"tcp": "TCP", "udp": "UDP", "websocket": "WebSocket"}
 
 # What the typed functions of dryad_net.h return, as ffi_call names it.
 TYPED = {
@@ -137,7 +139,7 @@ def text(file: str, library: str = LIBRARY_NAME) -> str:
     library: how the script's interpreter is to open the library: its path, or a name that the
     system's loader finds.
     """
-    title = "TCP, UDP and WebSocket" if len(FILES[file]) > 1 else {"tcp": "TCP", "udp": "UDP"}.get(FILES[file][0], "WebSocket")
+    title = ", ".join(TITLES[module] for module in FILES[file])
     head = HEAD.format(title=title, library=_quoted(library), alias=ALIAS, version=ABI_VERSION)
     return head + "".join(_function(each) for module in FILES[file] for each in registry[module].values())
 
