@@ -1,6 +1,6 @@
 """Runs Dryad scripts the way the language's own interpreter does, traps included.
 
-    python dryad_interpreter.py FFI_PROGRAM SCRIPT [NAME=VALUE ...]
+    python dryad_interpreter.py FFI_PROGRAM SCRIPT
 
 What matters for a library, and how it is here (the public interpreter, 2025): a function runs in the
 scope of its caller, whose variables come back as they were when it returns; an import brings the names
@@ -8,8 +8,6 @@ it lists and no others; ``return``, ``break`` and ``continue`` are exceptions, w
 ``return`` of an array or an object is refused here (there, it gives a string); ``&&`` and ``||``
 evaluate both sides; numbers are floats; a native function comes before a script's of the same name.
 The calls to C are made by tests/host/ffi_call.c, in a process of their own.
-
-NAME=VALUE replaces the value that the script gives to a variable of its outermost scope.
 """
 
 from __future__ import annotations
@@ -110,7 +108,6 @@ class Interpreter:
         self.variables: dict[str, Any] = {}
         self.natives: dict[str, Any] = {}
         self.modules: dict[Path, dict[str, Any]] = {}
-        self.replaced: dict[str, Any] = {}
         self.file = Path()
 
     def run(self, path: Path) -> None:
@@ -118,8 +115,6 @@ class Interpreter:
         self.file = path
         for statement in parse(path.read_text(encoding="utf-8")):
             self.execute(statement)
-            if statement[0] == "let" and statement[1] in self.replaced:
-                self.variables[statement[1]] = self.replaced[statement[1]]
 
     # ---- statements; each gives a value, and the last one of a function is the function's
 
@@ -363,13 +358,5 @@ def show(value: Any) -> str:
     return str(value)
 
 
-def main(program: str, script: str, *replaced: str) -> None:
-    interpreter = Interpreter(Ffi(program))
-    for each in replaced:
-        name, _, value = each.partition("=")
-        interpreter.replaced[name] = json.loads(value, parse_int=float)
-    interpreter.run(Path(script))
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    Interpreter(Ffi(sys.argv[1])).run(Path(sys.argv[2]))
