@@ -217,21 +217,27 @@ def test_paths() -> None:
     assert run("paths", "nothing").returncode == 2
 
 
-def test_paths_of_an_installation_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(**how: Any) -> Any:
-        if how["dir"] == locations.FOLDER:
-            raise PermissionError
-        return made(**how)
-
-    made = locations.tempfile.mkstemp
-    monkeypatch.setattr(locations.tempfile, "mkstemp", refuse)
-    monkeypatch.setattr(locations, "library", lambda: tmp_path / "lib" / modules.LIBRARY_NAME)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.mark.parametrize("has_cache", [True, False])
+def test_where_the_modules_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_cache: bool) -> None:
+    cache, installation = tmp_path / "cache", tmp_path / "installation"
+    installation.mkdir()
+    if not has_cache:
+        cache.write_text("a file, in which no folder can be made")
+    found = installation / modules.LIBRARY_NAME
+    found.touch()
+    monkeypatch.setattr(locations, "FOLDER", installation)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     folder = locations.modules()
-    assert folder.is_relative_to(tmp_path / "cache" / "dryad_net")
-    assert folder == locations.modules()
-    assert f'"{tmp_path}/lib/{modules.LIBRARY_NAME}"' in (folder / "udp.dryad").read_text(encoding="utf-8")
-    assert {path.name for path in folder.iterdir()} == set(modules.FILES)
+    assert folder.is_relative_to(cache / "dryad_net") if has_cache else folder == installation
+    # Asked again, nothing is written; out of date, they are.
+    written = {path.name: path.stat().st_ino for path in folder.glob("*.dryad")}
+    assert written.keys() == set(modules.FILES)
+    assert locations.modules() == folder
+    assert {path.name: path.stat().st_ino for path in folder.glob("*.dryad")} == written
+    (folder / "udp.dryad").write_text("old")
+    locations.modules()
+    assert f'"{found}"' in (folder / "udp.dryad").read_text(encoding="utf-8")
+    assert (folder / "udp.dryad").stat().st_mode & 0o777 == 0o644
 
 
 def test_paths_without_the_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,22 +25,26 @@ def modules() -> Path:
     """The folder of the .dryad modules, which open the library by its path.
 
     A wheel is built before anybody knows where it will be installed, and a script cannot ask where a
-    module lies. So the path is written into the modules when somebody asks for them; where the
-    installation cannot be written to, into copies in the user's cache (XDG Base Directory
-    Specification).
+    module lies. So the modules that name this library are written when somebody asks for them: into
+    the user's cache, which outlives an upgrade (XDG Base Directory Specification), or, for a user who
+    has none, into the installation. Errors: OSError (neither can be written to).
     """
     found = library()
     if found is None:
         return FOLDER
     wanted = {file: text(file, str(found)) for file in FILES}
     try:
-        return _up_to_date(FOLDER, wanted)
+        return _up_to_date(_cache(), wanted)
     except OSError:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        installation = hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]
-        folder = cache / "dryad_net" / installation
-        folder.mkdir(parents=True, exist_ok=True)
-        return _up_to_date(folder, wanted)
+        return _up_to_date(FOLDER, wanted)
+
+
+def _cache() -> Path:
+    """A folder of this installation's own."""
+    installation = hashlib.sha256(bytes(FOLDER)).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser(), "dryad_net", installation)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _up_to_date(folder: Path, wanted: dict[str, str]) -> Path:
