@@ -240,6 +240,15 @@ def test_where_the_modules_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert (folder / "udp.dryad").stat().st_mode & 0o777 == 0o644
 
 
+def test_paths_when_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: Any) -> Any:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(locations, "_up_to_date", refuse)
+    assert paths.run("modules") == 1
+    assert capsys.readouterr().err == "the modules cannot be written: read-only\n"
+
+
 def test_paths_without_the_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(locations, "library", lambda: None)
     assert paths.run("library") == 1

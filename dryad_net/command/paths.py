@@ -12,15 +12,19 @@ NOT_BUILT = "the library was not built: it comes with the compiled half (DRYAD_N
 
 def run(what: str | None) -> int:
     """Print one of WHAT, or all with their names; returns the exit status: 1 if the one is not there."""
+    try:
+        found = {name: _find(name) for name in ([what] if what else WHAT)}
+    except OSError as error:
+        print(f"the modules cannot be written: {error}", file=sys.stderr)
+        return 1
     if what is None:
-        for name in WHAT:
-            print(f"{name + ':':<10}{_find(name) or NOT_BUILT}")
-        return 0
-    found = _find(what)
-    if found is None:
+        for name, path in found.items():
+            print(f"{name + ':':<10}{path or NOT_BUILT}")
+    elif found[what] is None:
         print(NOT_BUILT, file=sys.stderr)
         return 1
-    print(found)
+    else:
+        print(found[what])
     return 0
 
 

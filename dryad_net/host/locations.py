@@ -35,7 +35,7 @@ def modules() -> Path:
     wanted = {file: text(file, str(found)) for file in FILES}
     try:
         return _up_to_date(_cache(), wanted)
-    except OSError:
+    except (OSError, RuntimeError):  # no home folder is a RuntimeError
         return _up_to_date(FOLDER, wanted)
 
 
