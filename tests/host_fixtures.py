@@ -33,3 +33,11 @@ def host(start_host: Call) -> Host:
     """A process that has opened the library."""
     started: Host = start_host()
     return started
+
+
+@pytest.fixture(scope="module")
+def shared_host(ffi_program: Path) -> Iterator[Host]:
+    """One process for all tests of a module that leave it as it was, but for some connections."""
+    host = Host(ffi_program)
+    yield host
+    host.clean_up()

@@ -49,8 +49,9 @@ def test_every_byte_has_its_own_portable_text() -> None:
 
 
 @pytest.fixture
-def linked(host: Host) -> Any:
+def linked(shared_host: Host) -> Any:
     """A connection of the host's, and the plain socket at its other end."""
+    host = shared_host
     with plain_listener() as listening:
         identifier = host.native("native_tcp_connect", "127.0.0.1", listening.getsockname()[1])
         raw = listening.accept()[0]
@@ -94,7 +95,8 @@ def test_a_delimiter_that_is_not_utf_8(linked: tuple[Host, int, socket.socket]) 
     assert host.native("native_tcp_recv_until", identifier, "\udcff\0") == "two\udcff\0"
 
 
-def test_null_is_not_empty(host: Host) -> None:
+def test_null_is_not_empty(shared_host: Host) -> None:
+    host = shared_host
     client, accepted = host.tcp_pair()
     assert host.typed("dryad_net_tcp_recv", "string", accepted, 10) is None
     assert host.typed("dryad_net_tcp_recv_all", "string", accepted) == ""
@@ -108,7 +110,8 @@ def test_null_is_not_empty(host: Host) -> None:
     assert host.typed("dryad_net_ws_recv_blocking", "string", accepted, 5000) == ""
 
 
-def test_bytes_of_typed_functions(host: Host) -> None:
+def test_bytes_of_typed_functions(shared_host: Host) -> None:
+    host = shared_host
     client, accepted = host.tcp_pair()
     assert host.typed("dryad_net_tcp_send_bytes", "i64", client, "abc", 2) == 2
     assert host.typed("dryad_net_tcp_recv_bytes_blocking", "string", accepted, 10, 5000) == "ab"
