@@ -49,6 +49,7 @@ class Writer:
         self._lock = threading.RLock()  # as a signal's handler may
         self._thread: threading.Thread | None = None
         self._is_starting = False
+        self._handling = threading.RLock()  # held while a record is handled
 
     def put(self, record: logging.LogRecord) -> None:
         """Have a record handled."""
@@ -67,10 +68,20 @@ class Writer:
             self._records.put(None)
             self._thread.join(EXIT_SECONDS)
 
+    def pause(self) -> None:
+        """Before a fork: let the handler finish, whose locks (a stream's, say) the child could never take."""
+        self._handling.acquire(timeout=EXIT_SECONDS)
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        with contextlib.suppress(RuntimeError):  # the handler was not done in time
+            self._handling.release()
+
     def _run(self) -> None:
         while (record := self._records.get()) is not None:
             try:
-                logger.handle(record)
+                with self._handling:
+                    logger.handle(record)
             except Exception:
                 # Handlers deal with their own errors; this is a filter's, or of a handler that lets them out.
                 if logging.raiseExceptions and sys.stderr:
@@ -117,6 +128,14 @@ def _stop() -> None:
     _writer.stop()
 
 
+def _pause() -> None:
+    _writer.pause()
+
+
+def _resume() -> None:
+    _writer.resume()
+
+
 def _start_empty() -> None:
     global _writer
     _writer = Writer()
@@ -124,4 +143,4 @@ def _start_empty() -> None:
 
 if hasattr(os, "register_at_fork"):
     # What was not handled yet is for the parent to handle.
-    os.register_at_fork(after_in_child=_start_empty)
+    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_start_empty)

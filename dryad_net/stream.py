@@ -107,9 +107,12 @@ class Connection(stream.Stream):
 
     def work(self) -> int:
         """In the background: finish the close, or flush the queue."""
-        if self.is_closed():
-            return self.finish_close()
-        return 0 if self.flush() else poll.WRITE
+        if not self.is_closed():
+            return 0 if self.flush() else poll.WRITE
+        events: int = self.finish_close()
+        if not events:
+            self.deadline = None
+        return events
 
     def expire(self) -> bool:
         """The peer took too long to let us finish."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import struct
 import time
 from collections.abc import Callable
 
 import pytest
-from support import Link, Running, code_of, kernel_socket, read_exactly, read_to_end, wait_until
+from support import Link, Running, code_of, kernel_socket, plain_listener, read_exactly, read_to_end, wait_until
 
 import dryad_net as net
 from dryad_net import service
+from dryad_net.stream import Connection
 
 MIB = 1024 * 1024
 DATA = bytes(range(256)) * (4 * MIB // 256 + 1)
@@ -212,3 +214,20 @@ def test_a_reset_leaves_nothing_with_the_background(server: int, dial: Callable[
     net.native_tcp_set_linger(client.id, True, 0)
     net.native_tcp_close(client.id)
     assert service.service.task_count() == 0
+
+
+def test_closes_that_are_done_leave_nothing_behind() -> None:
+    """The 10 s that they might have taken are no reason to keep them for so long."""
+    closed: list[int] = []
+    with plain_listener() as listening:
+        for _ in range(5):
+            closed.append(net.native_tcp_connect("127.0.0.1", listening.getsockname()[1]))
+            with listening.accept()[0] as raw:
+                net.native_tcp_close(closed[-1])
+                assert not read_to_end(raw)
+
+    def kept() -> int:
+        return sum(isinstance(each, Connection) and each.id in closed for each in gc.get_objects())
+
+    # A native function may hold on to the connection that it was called with last.
+    wait_until(lambda: kept() <= 1, 5)

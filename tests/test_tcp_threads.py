@@ -10,6 +10,7 @@ import pytest
 from support import SOON, Link, Running, code_of, fill, port_of, read_exactly, read_to_end
 
 import dryad_net as net
+from dryad_net.table import table
 
 MIB = 1024 * 1024
 WAITS: dict[str, Callable[[int], object]] = {
@@ -252,3 +253,19 @@ def test_use_and_close_at_the_same_time(server: int, dial: Callable[..., Link]) 
         net.native_tcp_close(client.id)
         assert [thread.result() for thread in threads] == ["E3029", "E3029"]
         reader.result()
+
+
+@pytest.mark.skipif(net.backend != "pure", reason="the compiled half looks and waits without letting others in between")
+def test_what_another_thread_leaves_just_before_a_wait(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read and left after the call has looked, and before it waits, is not waited for."""
+    connection = table.objects[link.id]
+    wait = type(connection)._wait
+
+    def late(self: object, *args: object) -> bool:
+        monkeypatch.undo()
+        link.raw.sendall(b"line\nrest")
+        assert Running(net.native_tcp_recv_until, link.id, "\n").result() == "line\n"
+        return bool(wait(self, *args))
+
+    monkeypatch.setattr(type(connection), "_wait", late)
+    assert net.native_tcp_recv_blocking(link.id, 100, int(SOON * 1000)) == "rest"

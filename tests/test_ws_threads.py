@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from support import SOON, Running, code_of
 from ws_support import BINARY, TEXT, Upgrade, WsLink, accept_of, opened, received, ws_port
 
 import dryad_net as net
+from dryad_net.table import table
 
 MIB = 1 << 20
 
@@ -280,3 +282,20 @@ def test_closing_from_many_threads_at_once(ws_server: int, ws_dial: Upgrade) -> 
         for thread in threads:
             thread.result()
         assert code_of(net.native_ws_recv, link.id) == "E3029"
+
+
+@pytest.mark.skipif(net.backend != "pure", reason="the compiled half looks and waits without letting others in between")
+def test_what_the_background_reads_just_before_a_wait(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that is read after the call has looked, and before it waits, is not waited for."""
+    connection = table.objects[ws.id]
+    wait = type(connection)._wait
+
+    def late(self: object, *args: object) -> bool:
+        monkeypatch.undo()
+        ws.peer.text("x")
+        select.select([connection.fileno()], [], [], SOON)
+        Running(connection.serve).result()
+        return bool(wait(self, *args))
+
+    monkeypatch.setattr(type(connection), "_wait", late)
+    assert received(ws.id) == "x"

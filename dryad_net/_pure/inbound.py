@@ -110,7 +110,8 @@ class Inbound(Framed):
                         )
                     if self._read_once():
                         continue
-                if not self._wait(READABLE, deadline):
+                    news = self._news
+                if not self._wait(READABLE, deadline, news):
                     return None
         finally:
             self._inside_calls -= 1

@@ -61,7 +61,8 @@ class Receiver(Socket):
                 if self._ended:
                     self._raise_trouble()
                     return None
-            if not self._wait(READABLE, deadline):
+                news = self._news
+            if not self._wait(READABLE, deadline, news):
                 return None
 
     def _receive_text(self, size: int, timeout_ms: int) -> str | None:
@@ -79,7 +80,8 @@ class Receiver(Socket):
                     if found is None:
                         self._raise_trouble()
                     return found
-            if not self._wait(READABLE, deadline):
+                news = self._news
+            if not self._wait(READABLE, deadline, news):
                 return None
 
     def recv_all(self) -> str:
@@ -102,18 +104,20 @@ class Receiver(Socket):
         while True:
             with self._lock:
                 found = self._incoming.take_text_until(self._delimiter_bytes(delimiter))
-                self._note_rest(len(self._incoming) > 0)
                 if found is not None:
+                    self._note_rest(len(self._incoming) > 0)
                     return found
                 if len(self._incoming) >= UNTIL_LIMIT:
                     raise NetworkError(f"no delimiter in {len(self._incoming)} bytes; recv can read them")
                 if self._fill(BLOCK):
+                    self._note_rest(True)
                     continue
                 if self._ended:
                     if not self._incoming:
                         self._raise_trouble()
                     return None
-            if not self._wait(READABLE, deadline):
+                news = self._news
+            if not self._wait(READABLE, deadline, news):
                 return None
 
     def _delimiter_bytes(self, delimiter: str) -> bytes:
@@ -146,8 +150,7 @@ class Receiver(Socket):
             if self._closed or self._ended:
                 return True
             if readable:
-                self._fill(BLOCK)
-                self._note_rest(len(self._incoming) > 0)
+                self._note_rest(self._fill(BLOCK))
             return self._ended or self._incoming.has_character()
 
     def _fill(self, room: int) -> bool:

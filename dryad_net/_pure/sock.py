@@ -131,6 +131,7 @@ class Socket:
         self._attended = 0
         self._to_wake = 0
         self._wakes = 0
+        self._news = 0  # how often something has come by another thread's hands, or stayed
 
     def fileno(self) -> int:
         """The descriptor, or -1 when it has been given back."""
@@ -162,8 +163,7 @@ class Socket:
     def _note_rest(self, anything: bool) -> None:
         """What was not taken stays, for the next call; who waits elsewhere cannot see it from outside."""
         if anything:
-            if self._waiting:
-                self._wake_waiting()
+            self._wake_waiting()
             self.poke()
 
     def _readiness(self, readable: bool) -> bool:
@@ -215,16 +215,20 @@ class Socket:
                 self._socket.close()
 
     def _wake_waiting(self) -> None:
-        """Have those who wait look again: what they wait for has come by another thread's hands."""
+        """Have those who wait, or are about to, look again: what they wait for has come by another thread's hands."""
         with self._lock:
+            self._news += 1
             if self._waiting and self._wakers is not None:
                 self._wakes += 1
                 if self._to_wake == 0:
                     self._wakers[1].send(b"\0")
                 self._to_wake = self._waiting
 
-    def _wait(self, events: int, deadline: float | None) -> bool:
-        """Wait until ready (or failed: the next call on it tells) or woken. False: the time is up, or closed."""
+    def _wait(self, events: int, deadline: float | None, news: int | None = None) -> bool:
+        """Wait until ready (or failed: the next call on it tells) or woken. False: the time is up, or closed.
+
+        news: what ``_news`` was when the caller last looked; there may have been more on the way here.
+        """
         if self._closed or (deadline is not None and time.monotonic() >= deadline):
             return False
         if self._released:
@@ -232,6 +236,8 @@ class Socket:
         wakes = self._enter()
         try:
             while not self._closed:
+                if news is not None and news != self._news:
+                    return True
                 seconds = None if deadline is None else deadline - time.monotonic()
                 if seconds is not None and seconds <= 0:
                     return False
