@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from host_support import PROGRAMS, Call, Host, compile_c
 
+from dryad_net.host import locations
+
 
 @pytest.fixture(scope="session")
 def ffi_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile_c(PROGRAMS / "ffi_call.c", tmp_path_factory.mktemp("host") / "ffi_call")
+
+
+@pytest.fixture
+def scripts_folder(tmp_path: Path) -> Path:
+    """Where scripts find the modules that they import, in dryad_net/."""
+    (tmp_path / "dryad_net").mkdir()
+    for module in locations.modules().glob("*.dryad"):
+        shutil.copy(module, tmp_path / "dryad_net")
+    return tmp_path
 
 
 @pytest.fixture

@@ -48,8 +48,11 @@ def test_dryad_samples_name_functions_of_the_modules_they_load(page: Path) -> No
     for code in blocks(page.read_text(encoding="utf-8"), "dryad"):
         loaded = set(re.findall(r"^#<(\w+)>$", code, re.MULTILINE))
         # A script of a host's loads a module by importing it.
-        loaded |= set(re.findall(r'^import .* from "\S*/(\w+)\.dryad";$', code, re.MULTILINE))
-        code = re.sub(r"^import .*\n", "", code, flags=re.MULTILINE)
+        imports = re.findall(r'^import (\{[^}]*\}) from "\S*/(\w+)\.dryad";$', code, re.MULTILINE)
+        loaded |= {module for _names, module in imports}
+        code = re.sub(r"^import [^;]*;\n", "", code, flags=re.MULTILINE)
+        for names, _module in imports:
+            assert re.findall(r"\w+", names) == sorted(set(re.findall(r"\bnative_\w+(?=\()", code)))
         calls = re.findall(r"\b(native_\w+)\(((?:[^()]|\([^()]*\))*)\)", code)
         assert len(calls) == code.count("native_") - code.count("// E")
         for name, arguments in calls:

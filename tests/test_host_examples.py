@@ -81,11 +81,7 @@ def test_the_library_is_plain_c11(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=["dryad", "python"])
-def start(request: pytest.FixtureRequest, programs: list[Program], ffi_program: Path, tmp_path: Path) -> Start:
-    (tmp_path / "dryad_net").mkdir()
-    for module in locations.modules().glob("*.dryad"):
-        shutil.copy(module, tmp_path / "dryad_net")
-
+def start(request: pytest.FixtureRequest, programs: list[Program], ffi_program: Path, scripts_folder: Path) -> Start:
     def begin(script: str, language: str = request.param, **constants: str | int) -> Program:
         suffix, form = (".dryad", "let {} = {};") if language == "dryad" else (".py", "{} = {}\n")
         source = (SCRIPTS / f"{script}{suffix}").read_text(encoding="utf-8")
@@ -95,7 +91,7 @@ def start(request: pytest.FixtureRequest, programs: list[Program], ffi_program: 
             pattern = re.escape(form.format(shown, "VALUE")).replace("VALUE", r'("\w+"|\d+)')
             source, found = re.subn(pattern, form.format(shown, written), source)
             assert found == 1
-        path = tmp_path / f"{script}{len(programs)}{suffix}"
+        path = scripts_folder / f"{script}{len(programs)}{suffix}"
         path.write_text(source, encoding="utf-8")
         with_interpreter = [str(INTERPRETER), str(ffi_program)] if language == "dryad" else ["-I"]
         programs.append(Program(sys.executable, *with_interpreter, str(path)))
