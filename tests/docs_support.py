@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 from command_support import ROOT
 
@@ -12,9 +13,9 @@ PAGES = sorted(DOCS.rglob("*.md"))
 sys.path.append(str(DOCS / "_ext"))
 
 
-def name_of(page: object) -> str:
+def name_of(page: Path) -> str:
     """A page as test reports name it."""
-    return str(page).removeprefix(f"{DOCS}/")
+    return page.relative_to(ROOT).as_posix()
 
 
 def blocks(text: str, language: str) -> list[str]:

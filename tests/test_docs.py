@@ -33,7 +33,7 @@ def test_python_samples_work(page: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
-        env=environment(),
+        env={**environment(), "PYTHONIOENCODING": "utf-8"},
         timeout=SECONDS,
         check=False,
     )
@@ -71,17 +71,17 @@ def test_every_function_that_is_named_exists(page: Path) -> None:
 def test_the_reference_has_every_function_once(folder: str) -> None:
     from reference import functions_between
 
+    text = "".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / folder).glob("*.md")))
     listed: list[str] = []
-    for page in sorted((DOCS / folder).glob("*.md")):
-        for first, last in re.findall(r"^<!-- functions: (\w+) to (\w+) -->$", page.read_text(), re.MULTILINE):
-            listed += [function.name for function in functions_between(first, last)]
+    for first, last in re.findall(r"^<!-- functions: (\w+) to (\w+) -->$", text, re.MULTILINE):
+        listed += [function.name for function in functions_between(first, last)]
     assert sorted(listed) == sorted(FUNCTIONS)
 
 
 def test_every_page_can_be_reached_from_the_first() -> None:
-    assert "*" in (DOCS / "index.md").read_text().splitlines()
+    assert "*" in (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
     for folder in ("guides", "reference", "pt"):
-        index = (DOCS / folder / "index.md").read_text().splitlines()
+        index = (DOCS / folder / "index.md").read_text(encoding="utf-8").splitlines()
         assert {page.stem for page in (DOCS / folder).glob("*.md")} - {"index"} <= set(index)
 
 
