@@ -107,6 +107,11 @@ def test_a_variable_that_names_no_python(start_host: Call, named: str) -> None:
     assert "DRYAD_NET_PYTHON=" in why(start_host, DRYAD_NET_PYTHON=named)
 
 
+def test_a_python_home_of_another_python(start_host: Call, tmp_path: Path) -> None:
+    # Python itself would end the process.
+    assert f"PYTHONHOME={tmp_path}" in why(start_host, PYTHONHOME=str(tmp_path))
+
+
 def test_a_library_outside_of_an_installation(start_host: Call, tmp_path: Path) -> None:
     copy = tmp_path / library().name
     shutil.copy(library(), copy)

@@ -252,6 +252,13 @@ static bool open_python(struct python_place *place, struct installation *found, 
     if (!has_modules(found->base, found->version))
         return explain(reason, "no Python %s in %s: there is no lib/python%s/os.py", found->version, found->base,
                        found->version);
+    const char *home = getenv("PYTHONHOME");
+    if (home != NULL && home[0] != '\0') {
+        char folder[PATH_SIZE];
+        format(folder, sizeof folder, "%.*s", (int)strcspn(home, ":"), home);
+        if (!has_modules(folder, found->version))
+            return explain(reason, "PYTHONHOME=%s: there is no Python %s in it%s", home, found->version, "");
+    }
     if (library[0] != '\0') {
         place->library = dlopen(library, RTLD_NOW | RTLD_GLOBAL);
         if (place->library == NULL)

@@ -198,8 +198,11 @@ static bool start(char *reason)
 
 bool runtime_start(char reason[REASON_SIZE])
 {
-    if (atomic_load(&started))
-        return true;
+    if (atomic_load(&started)) {
+        if (!py.Py_IsInitialized())
+            snprintf(reason, REASON_SIZE, "the process has ended its Python");
+        return py.Py_IsInitialized();
+    }
     pthread_mutex_lock(&starting);
     bool up = atomic_load(&started) || start(reason);
     if (up)
