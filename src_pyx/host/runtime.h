@@ -12,7 +12,8 @@ bool runtime_start(char reason[REASON_SIZE]);
 /* May the lock be taken? False before the start, and once somebody else has ended Python. */
 bool runtime_is_up(void);
 
-/* The module dryad_net.host.door, and an attribute of it or of dryad_net; the lock must be held. */
+/* What the module dryad_net.host.door, or dryad_net itself, has under a name: a new reference, or NULL
+ * with Python's error set. The lock must be held. */
 PyObject *runtime_door(const char *name);
 PyObject *runtime_native(const char *name);
 
