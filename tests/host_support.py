@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-import sysconfig
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,13 @@ def is_shared(python: str) -> bool:
     """Has this Python a shared library? Then the library can start it."""
     script = (
         "import glob, sysconfig as s; v = s.get_config_var; "
-        "print(bool(v('Py_ENABLE_SHARED') or glob.glob(f\"{v('LIBDIR')}/**/libpython{v('LDVERSION')}.so.1.0\")))"
+        "print(any(glob.glob(f\"{v('LIBDIR')}/libpython{v('LDVERSION')}.{end}\") for end in ('so.1.0', 'dylib')))"
     )
     result = subprocess.run([python, "-I", "-c", script], capture_output=True, text=True, check=False)
     return result.stdout.strip() == "True"
+
+
+OWN_IS_SHARED = is_shared(sys.executable)
 
 
 def pythons() -> dict[str, str]:
@@ -69,7 +72,7 @@ def pythons() -> dict[str, str]:
 def environment(**more: str) -> dict[str, str]:
     """Ours, with the half that is tested and, if this Python has no shared library, one that has."""
     chosen = {**os.environ, "DRYAD_NET_BACKEND": net.backend, **more}
-    if "DRYAD_NET_PYTHON" not in chosen and not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+    if "DRYAD_NET_PYTHON" not in chosen and not OWN_IS_SHARED:
         others = pythons()
         assert others, "no Python here has a shared library (Debian: libpython3-dev)"
         # The extension modules are this Python's.

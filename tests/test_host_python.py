@@ -86,7 +86,7 @@ def test_a_static_python(start_host: Call, tmp_path: Path) -> None:
     for named in (place, place / "bin" / "python3.11"):
         reason = why(start_host, DRYAD_NET_PYTHON=str(named))
         assert f"the Python in {tmp_path} has no shared library" in reason
-        assert "looked for libpython3.11.so.1.0 or libpython3.11.so" in reason
+        assert "looked for libpython3.11." in reason
         assert "--enable-shared" in reason
 
 
