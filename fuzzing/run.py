@@ -133,12 +133,13 @@ def main() -> int:
             replay(target, corpus_of(target))
             print(f"{target:10} {len(corpus_of(target)):>9} cases of the corpus    no finding", flush=True)
         return 0
-    failed = 0
+    reports = []
     for target in targets:
-        report = fuzz(target, max(arguments.seconds // len(targets), 1), arguments.seed, arguments.grow)
-        tell(report)
-        failed += report.status != 0
-    return min(failed, 1)
+        reports.append(fuzz(target, max(arguments.seconds // len(targets), 1), arguments.seed, arguments.grow))
+        tell(reports[-1])
+    found = sum(report.status != 0 for report in reports)
+    print(f"{sum(report.executions for report in reports)} cases in {len(targets)} targets, findings: {found}")
+    return min(found, 1)
 
 
 if __name__ == "__main__":

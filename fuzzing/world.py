@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from types import ModuleType
@@ -18,6 +19,7 @@ from support import reset
 SOON = 10.0
 # Descriptors that closes in the background still hold, at most.
 MOST_DESCRIPTORS = 300
+DESCRIPTORS = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 CLOSERS = ("tcp_stop_server", "tcp_close", "udp_close", "ws_stop_server", "ws_close")
 
 
@@ -134,4 +136,4 @@ class World:
                 continue
             raise AssertionError(f"{identifier} is open after it was closed")
         # Closes are finished in the background.
-        self._when(lambda: len(os.listdir("/proc/self/fd")) < MOST_DESCRIPTORS)
+        self._when(lambda: len(os.listdir(DESCRIPTORS)) < MOST_DESCRIPTORS)
