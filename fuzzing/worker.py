@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import atheris
@@ -12,5 +13,7 @@ with atheris.instrument_imports(include=["dryad_net", "wsproto"]):
 
 # What a regular expression or startswith() compares with is told to libFuzzer too.
 atheris.enabled_hooks.add("str")
-atheris.Setup([sys.argv[0], *sys.argv[2:]], target.one)
+# To merge, libFuzzer starts its first argument again, through a shell.
+itself = shlex.join([sys.executable, *sys.argv[:2]])
+atheris.Setup([itself, *sys.argv[2:]], target.one)
 atheris.Fuzz()

@@ -39,20 +39,23 @@ def _inflate(source: Source, agreed: Parameters, client: bool) -> None:
             compressed = zlib.compress(compressed * source.number(1, 300), wbits=-9)
         at_once = _message(whole, [compressed], limit)
         assert _message(pieces, split(compressed, cuts), limit) == at_once
-        if isinstance(at_once, int):
+        if at_once is None:
             return
         assert len(at_once) <= limit
 
 
-def _message(inflater: deflate.Inflater, pieces: list[bytes], limit: int) -> bytes | int:
-    """What the pieces inflate to, or the code with which they are refused."""
+def _message(inflater: deflate.Inflater, pieces: list[bytes], limit: int) -> bytes | None:
+    """What the pieces inflate to; None if they are refused.
+
+    Of what is too much and invalid behind that, zlib tells the one or the other, as it was cut.
+    """
     inflated = b""
     try:
         for number, piece in enumerate(pieces or [b""], 1):
             inflated += inflater.inflate(piece, limit - len(inflated), number >= len(pieces))
     except Violation as violation:
         assert violation.code in (INVALID_DATA, TOO_BIG)
-        return violation.code
+        return None
     return inflated
 
 
