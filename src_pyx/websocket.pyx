@@ -214,7 +214,8 @@ cdef class WebSocket(Inbound):
             with self.encoding:
                 self.transmit(self.tls.end())
         events = self.finish_close()
-        self.trouble = trouble
+        if self.trouble is not None:  # else the script was told meanwhile
+            self.trouble = trouble
         return events
 
     def abort(self):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import selectors
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support import SOON, Link, Running, refusal, reset
@@ -26,6 +28,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.table import table
 
 SOON_MS = int(SOON * 1000)
 
@@ -353,3 +356,19 @@ def test_waiting_for_many_does_not_spin(ws_server: int) -> None:
     assert time.process_time() - used < 0.15
     net.native_ws_send(owns[7], "x")
     assert net.native_net_wait([*accepted, ws_server], SOON_MS) == [accepted[7]]
+
+
+def test_a_descriptor_given_back_while_it_is_registered(ws_link: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the background, between the look at its number and the system call, which only the pure half can meet."""
+    ws_link.peer.close()
+    becomes(ws_link.id, "closed")
+    register = selectors.DefaultSelector.register
+
+    def late(selector: Any, fd: Any, events: int, data: Any = None) -> Any:
+        if data is table.objects.get(ws_link.id):
+            data.release()
+        return register(selector, fd, events, data)
+
+    monkeypatch.setattr(selectors.DefaultSelector, "register", late)
+    assert ready(ws_link.id) == [ws_link.id]
+    assert net.native_ws_recv(ws_link.id) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from support import Running, refusal
+from support import Running, refusal, wait_until
 from ws_support import (
     BINARY,
     CLOSE,
@@ -24,6 +24,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.websocket import Connection
 
 LEGAL_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]
 # 1004 to 1006 and 1015 are never sent; the rest is not assigned (RFC 6455, section 7.4.2).
@@ -233,3 +234,21 @@ def test_legal_close_codes(ws: WsLink, code: int, reason: str) -> None:
     ws.peer.hang_up()
     info = net.native_ws_client_info(ws.id)
     assert (info["close_code"], info["close_reason"]) == (code, reason)
+
+
+def test_what_is_told_while_the_end_is_finished_is_told_once(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a call of another thread's, in the middle of a step of the background's."""
+    told: list[str] = []
+    finish_close = Connection.finish_close
+
+    def finish(connection: Connection) -> int:
+        if connection.id == ws.id:
+            told.append(str(refusal(net.native_ws_send, ws.id, "x")))
+        return finish_close(connection)
+
+    monkeypatch.setattr(Connection, "finish_close", finish)
+    ws.peer.send(3)
+    becomes(ws.id, "closed")
+    wait_until(lambda: told)
+    assert "1002" in told[0]
+    broken(ws.id)

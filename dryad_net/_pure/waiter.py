@@ -130,7 +130,12 @@ class Waiter:
         if fd >= 0:
             with contextlib.suppress(KeyError):  # left there by a socket that was closed
                 self._selector.unregister(fd)
-            self._selector.register(fd, selectors.EVENT_READ, sock)
+            try:
+                self._selector.register(fd, selectors.EVENT_READ, sock)
+            except OSError:
+                if sock.fileno() == fd:
+                    raise
+                fd = -1  # the background has given it back meanwhile: the connection is over
         self._registered[sock] = fd
         sock._attended += 1
         self._noted.append(sock)

@@ -214,7 +214,8 @@ class WebSocket(Inbound):
                 self._told_tls_end = True
                 self._transmit(self._tls.end())
             events = self.finish_close()
-            self._trouble = trouble
+            if self._trouble is not None:  # else the script was told meanwhile
+                self._trouble = trouble
             return events
 
     def abort(self) -> None:
