@@ -34,8 +34,13 @@ from typing import Any, Protocol
 HERE = Path(__file__).parent
 FLOOR = HERE / "floor"
 LEAST_ROUNDS = 7
+# Names the folder for what is compiled once for all cases of a benchmark.
+BUILT = "DRYAD_NET_BENCHMARKS_BUILT"
 # Whose versions belong to the figures.
-PACKAGES = ("dryad_net", "uvloop", "picows", "aiofastnet", "aiohttp", "websockets", "websocket-client", "wsaccel")
+PACKAGES = (
+    *("dryad_net", "wsproto", "uvloop", "picows", "aiofastnet", "aiohttp", "websockets", "websocket-client"),
+    "wsaccel",
+)
 # Longer than anything a worker is asked to do at once: one that says nothing for so long hangs.
 SILENCE_SECONDS = 120
 
@@ -173,8 +178,9 @@ def compile_floor(folder: str) -> Callable[[str], str]:
 
 @contextlib.contextmanager
 def floor_programs() -> Iterator[Callable[[str], str]]:
-    """compile_floor() into a folder that goes away."""
+    """compile_floor() into a folder that goes away; workers find it by BUILT."""
     with tempfile.TemporaryDirectory() as folder:
+        os.environ[BUILT] = folder
         yield compile_floor(folder)
 
 
@@ -202,10 +208,10 @@ class Result:
             return {"name": self.name, "missing": self.missing}
         return {
             "name": self.name,
-            "wall_ns": self.wall,
-            "cpu_ns": self.cpu,
-            "median_wall_ns": statistics.median(self.wall),
-            "median_cpu_ns": statistics.median(self.cpu),
+            "wall_ns": [round(one, 2) for one in self.wall],
+            "cpu_ns": [round(one, 2) for one in self.cpu],
+            "median_wall_ns": round(statistics.median(self.wall), 2),
+            "median_cpu_ns": round(statistics.median(self.cpu), 2),
         }
 
 
@@ -350,6 +356,31 @@ def times(ratio: float | None) -> str:
 def verdict(reached: bool) -> str:
     """Beside what is wanted; never a failure."""
     return "reached" if reached else "not reached"
+
+
+def is_peer(name: str) -> bool:
+    """Is this contender neither the library nor a floor written in C?"""
+    return not name.startswith(("dryad_net", "C, "))
+
+
+def gate(case: Case, ours: str, wanted: float | None = None, peers: Sequence[str] | None = None) -> list[str]:
+    """Beside the floor and beside the best of its peers, by processor time: what the library aims at, and has."""
+    own = case.ratio(ours)
+    if own is None:
+        return []
+    notes = []
+    if wanted is not None:
+        notes.append(
+            f"{ours} beside {case.results[0].name}: {own:.2f} (wanted: {wanted:.2f}): {verdict(own >= wanted)}"
+        )
+    names = [result.name for result in case.results[1:] if is_peer(result.name)] if peers is None else peers
+    ratios = {name: ratio for name in names if (ratio := case.ratio(name)) is not None}
+    if ratios:
+        best = max(ratios, key=lambda name: ratios[name])
+        notes.append(
+            f"{ours} beside {best}: {own:.2f} to {ratios[best]:.2f} (wanted: more): {verdict(own > ratios[best])}"
+        )
+    return say(*notes)
 
 
 def machine() -> dict[str, Any]:

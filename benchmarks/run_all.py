@@ -1,4 +1,7 @@
-"""Runs every benchmark, one after the other, and puts their figures into one JSON file."""
+"""Runs every benchmark, one after the other, and puts their figures into one JSON file.
+
+With --publish it then draws the chart and writes the tables of README.md and docs/performance.md from it.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,76 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+CHART = HERE.parent / "docs" / "benchmarks.png"
 SUBJECTS = (
-    *("system_calls", "calls", "tcp_echo", "recv_until", "bulk_recv", "udp", "memory"),
-    *("mask", "ws_echo", "ws_server", "ws_handshake", "ws_broadcast", "ws_memory", "ws_many"),
+    *("system_calls", "calls", "tcp_echo", "recv_until", "bulk_recv", "udp", "udp_echo", "memory"),
+    *("techniques", "decode", "mask", "ws_echo", "ws_server", "ws_handshake", "ws_broadcast", "ws_memory", "ws_many"),
 )
+# The fewest rounds that count, and short ones: everything in about ten minutes.
+QUICK = ("--rounds", "7", "--seconds", "0.07")
+# Its one round has each half open 20,000 connections; it takes no number of rounds from here.
+ONCE = "ws_many"
+
+
+def run(subject: str, passed_on: list[str]) -> dict[str, object] | None:
+    """One benchmark's report; None if it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "report.json"
+        given = [] if subject == ONCE else passed_on
+        started = time.monotonic()
+        done = subprocess.run([sys.executable, str(HERE / f"{subject}.py"), "--json", str(target), *given])
+        print(f"\n{subject}: {time.monotonic() - started:.0f} s", flush=True)
+        if done.returncode:
+            return None
+        report: dict[str, object] = json.loads(target.read_text())
+        return report
+
+
+def keep(subject: str, report: dict[str, object], target: Path) -> None:
+    """Put a report into the file, beside those of other subjects; at once, so that a run can be cut short."""
+    target.parent.mkdir(exist_ok=True)
+    reports = json.loads(target.read_text()) if target.exists() else {}
+    reports[subject] = report
+    ordered = {each: reports[each] for each in SUBJECTS if each in reports}
+    target.write_text(json.dumps(ordered, indent=1) + "\n")
+
+
+def publish(figures: Path) -> None:
+    """The chart and the tables, each by its own command."""
+    subprocess.run([sys.executable, str(HERE / "chart.py"), str(figures), str(CHART)], check=True)
+    subprocess.run([sys.executable, str(HERE / "tables.py"), str(figures)], check=True)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, default=None, help="write all figures to this file")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument(
+        "--json", type=Path, default=None, help="write all figures to this file, beside what else is there"
+    )
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="these subjects alone")
+    parser.add_argument("--quick", action="store_true", help=f"the same as {' '.join(QUICK)}")
+    parser.add_argument("--publish", action="store_true", help="chart and tables from what --json has written")
     options, passed_on = parser.parse_known_args()
-    reports = {}
+    if options.publish and options.json is None:
+        parser.error("--publish needs --json")
+    if options.quick:
+        passed_on = [*QUICK, *passed_on]
     failed = []
-    with tempfile.TemporaryDirectory() as folder:
-        for subject in options.only:
-            target = Path(folder) / f"{subject}.json"
-            command = [sys.executable, str(HERE / f"{subject}.py"), "--json", str(target), *passed_on]
-            if subprocess.run(command).returncode == 0:
-                reports[subject] = json.loads(target.read_text())
-            else:
-                failed.append(subject)
-    if options.json is not None:
-        options.json.write_text(json.dumps(reports, indent=1) + "\n")
+    for subject in options.only:
+        report = run(subject, passed_on)
+        if report is None:
+            failed.append(subject)
+        elif options.json is not None:
+            keep(subject, report, options.json)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+        return 1
+    if options.publish:
+        publish(options.json)
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -247,16 +246,20 @@ class PicowsCompiled(Picows):
 
 
 def compiled_listener() -> Any:
-    """The module of picows_listener.pyx. Errors: worker.Unavailable where it cannot be compiled."""
-    with tempfile.TemporaryDirectory() as folder:
+    """The module of picows_listener.pyx, compiled by whoever needs it first.
+
+    Errors: worker.Unavailable where it cannot be compiled.
+    """
+    folder = os.environ[harness.BUILT]
+    if not list(Path(folder).glob(f"{LISTENER.stem}*.so")):
         source = shutil.copy(LISTENER, folder)
         build = [sys.executable, "-m", "Cython.Build.Cythonize", "--inplace", "--quiet", source]
         done = subprocess.run(build, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             said = (done.stderr.strip() or "no word").splitlines()[-1]
             raise worker.Unavailable(f"Cython and setuptools are needed to compile its listener: {said}")
-        sys.path.insert(0, folder)
-        return importlib.import_module(LISTENER.stem)
+    sys.path.insert(0, folder)
+    return importlib.import_module(LISTENER.stem)
 
 
 class Websockets(OnLoop):

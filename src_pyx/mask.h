@@ -23,6 +23,14 @@ static inline uint64_t dryad_mask_pattern(const unsigned char key[4], size_t off
     return pattern;
 }
 
+/* GCC makes one vector of a turn of the loop, and then copies a kilobyte at half the speed of memcpy();
+ * Clang makes several without being told. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define DRYAD_MASK_UNROLL _Pragma("GCC unroll 16")
+#else
+#define DRYAD_MASK_UNROLL
+#endif
+
 /* Copying and in place are two functions: where the compiler does not know that source and target
  * are apart, or the same, it tests for overlap and then goes byte by byte. */
 #define DRYAD_MASK_LOOPS(suffix, attributes)                                                           \
@@ -31,6 +39,7 @@ static inline uint64_t dryad_mask_pattern(const unsigned char key[4], size_t off
     {                                                                                                  \
         size_t i;                                                                                      \
         uint64_t word;                                                                                 \
+        DRYAD_MASK_UNROLL                                                                              \
         for (i = 0; i + 8 <= size; i += 8) {                                                           \
             memcpy(&word, from + i, 8);                                                                \
             word ^= pattern;                                                                           \

@@ -1,6 +1,7 @@
 """UTF-8 into strings: what bytes.decode does, and quicker where text is long (transcode.h)."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_DecodeUTF8Stateful
 from libc.string cimport memcpy
 
@@ -89,6 +90,8 @@ def decode(data):
     data: any bytes-like object. Errors: UnicodeDecodeError.
     """
     cdef Py_buffer view
+    if PyBytes_CheckExact(data):
+        return decode_text(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), NULL)
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         return decode_text(<const char *> view.buf, view.len, NULL)

@@ -96,6 +96,17 @@ DRYAD_AVX2_INLINE __m256i dryad_eight(const unsigned char *data, unsigned leads)
     return _mm256_srlv_epi32(bytes, halves);
 }
 
+/* Eight characters of three bytes each: their places are known. Reads 28 bytes. */
+DRYAD_AVX2_INLINE __m256i dryad_eight_of_three(const unsigned char *data)
+{
+    const __m256i places = DRYAD_TWICE(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1);
+    __m128i first = _mm_loadu_si128((const __m128i *)data), second = _mm_loadu_si128((const __m128i *)(data + 12));
+    __m256i bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
+    bytes = _mm256_and_si256(_mm256_shuffle_epi8(bytes, places), _mm256_set1_epi32(0x000F3F3F));
+    bytes = _mm256_maddubs_epi16(bytes, _mm256_set1_epi16(64 << 8 | 1));
+    return _mm256_madd_epi16(bytes, _mm256_set1_epi32(4096 << 16 | 1));
+}
+
 /* Eight characters into their storage. */
 DRYAD_AVX2_INLINE void dryad_put_eight(void *to, size_t at, __m256i characters, int width)
 {
@@ -124,23 +135,35 @@ DRYAD_AVX2_INLINE void dryad_put_ascii(void *to, size_t at, __m128i bytes, int w
     }
 }
 
+/* Of 32 bytes, the 25 that tell whether eight characters of three bytes come next, and the first bytes they have. */
+enum { DRYAD_THREES = 0x1FFFFFF, DRYAD_THREES_LEADS = 0x1249249 };
+
 DRYAD_AVX2_INLINE void dryad_transcode_wide(const unsigned char *data, size_t size, void *to, size_t characters,
                                             int width)
 {
     size_t at = 0, done = 0;
     /* Sixteen bytes have at most sixteen characters, and so many are written however few they are; the
-     * second eight are read with the eight bytes behind them. */
-    while (size - at >= 24 && characters - done >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(data + at));
-        if (_mm_movemask_epi8(bytes) == 0) {
-            dryad_put_ascii(to, done, bytes, width);
+     * masks, and the second eight, are read with the bytes behind them. */
+    while (size - at >= 32 && characters - done >= 16) {
+        __m256i bytes = _mm256_loadu_si256((const __m256i *)(data + at));
+        unsigned leads = (unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(-65)));
+        if ((_mm256_movemask_epi8(bytes) & 0xFFFF) == 0) {
+            dryad_put_ascii(to, done, _mm256_castsi256_si128(bytes), width);
             done += 16;
+        } else if (width > 1 && (leads & DRYAD_THREES) == DRYAD_THREES_LEADS) {
+            dryad_put_eight(to, done, dryad_eight_of_three(data + at), width);
+            done += 8;
+            at += 24;
+            continue;
+        } else if (width > 1 && (leads >> __builtin_ctz(leads) & DRYAD_THREES) == DRYAD_THREES_LEADS) {
+            /* The same behind the rest of a character; apart, since the next step has to wait for this count. */
+            at += (size_t)__builtin_ctz(leads);
+            continue;
         } else {
-            unsigned leads = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(-65)));
             dryad_put_eight(to, done, dryad_eight(data + at, leads & 0xFF), width);
             done += (size_t)__builtin_popcount(leads & 0xFF);
-            dryad_put_eight(to, done, dryad_eight(data + at + 8, leads >> 8), width);
-            done += (size_t)__builtin_popcount(leads >> 8);
+            dryad_put_eight(to, done, dryad_eight(data + at + 8, leads >> 8 & 0xFF), width);
+            done += (size_t)__builtin_popcount(leads >> 8 & 0xFF);
         }
         at += 16;
     }

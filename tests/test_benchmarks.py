@@ -1,0 +1,45 @@
+"""The tables of the README and of docs/performance.md are those of the figures in benchmarks/results."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+FIGURES = BENCHMARKS / "results" / "latest.json"
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for name in ("harness", "figures", "tables"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module("tables")
+
+
+def test_no_figure_is_copied_by_hand(tables: Any, tmp_path: Path) -> None:
+    reports = importlib.import_module("figures").load(FIGURES)
+    for page in tables.PAGES:
+        copy = tmp_path / page.name
+        copy.write_text(page.read_text())
+        tables.fill(copy, reports)
+        assert copy.read_text() == page.read_text(), page
+
+
+def test_every_subject_of_the_pages_was_measured(tables: Any) -> None:
+    reports = importlib.import_module("figures").load(FIGURES)
+    for page in tables.PAGES:
+        names = [match[2] for match in tables.BLOCK.finditer(page.read_text())]
+        assert names
+        assert all(tables.block(reports, name) for name in names)
+
+
+def test_only_blocks_are_replaced(tables: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- figures: subject-nothing -->\nold\n<!-- end of figures -->\nbehind\n")
+    tables.fill(page, {})
+    assert page.read_text() == "before\n<!-- figures: subject-nothing -->\nold\n<!-- end of figures -->\nbehind\n"
