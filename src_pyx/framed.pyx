@@ -213,7 +213,9 @@ cdef class Framed(Transmitter):
                     ready = self.wait_to_send(deadline)
                 finally:
                     # Also when a signal handler raised: half a message would be the end of the connection.
-                    if out.begun and (not ready or self.closed or self.state != OPEN or self.broken):
+                    # There is no end to save where the stream is over; the rest may be gigabytes.
+                    if (out.begun and not (self.broken or self.ended)
+                            and (not ready or self.closed or self.state != OPEN)):
                         self.queue_rest(&out, block)
                 if not ready or self.closed or self.state != OPEN or self.broken:
                     self.check_open()
