@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import through_proxy
 from support import SOON, Link, close_leftovers, plain_listener, port_of, wait_until
 from ws_support import Peer, Upgrade, WsLink, accept_of, opened, plain_client, plain_server, request, response, url_of
 
@@ -22,11 +23,20 @@ CLOSE_SECONDS = 12.0
 SERVICE_DESCRIPTORS = 5
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    through_proxy.add_option(parser)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    through_proxy.configure(config)
     if net.backend == "pure" and os.environ.get("DRYAD_NET_BACKEND") != "pure":
         raise pytest.UsageError(
             "the compiled half of dryad_net was not built; DRYAD_NET_BACKEND=pure tests the pure half alone"
         )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    through_proxy.leave_out(config, items)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import through_proxy
 
 import dryad_net as net
 from dryad_net.table import table
@@ -242,7 +243,7 @@ class Running(threading.Thread):
 def script(text: str, *args: object) -> subprocess.Popen[str]:
     """Start a Python script on the same half of the library, not importing the checkout."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", text, *map(str, args)],
+        [sys.executable, "-I", "-c", through_proxy.preamble() + text, *map(str, args)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
