@@ -60,7 +60,7 @@ while True:
             if id == web:
                 client = net.native_ws_accept(web)
                 if client is not None:
-                    net.native_ws_set_timeout(client, 0)
+                    net.native_ws_set_timeout(client, 2000)
                     (kept if net.native_ws_client_info(client)["path"] == "/unread" else ids).append(client)
             elif id == tcp:
                 client = net.native_tcp_accept(tcp)
@@ -85,7 +85,7 @@ while True:
                     net.native_ws_broadcast_except(web, id, "x" * int(text[10:]))
                 else:
                     net.native_ws_send(id, text)
-        except net.NetworkError:
+        except net.DryadNetError:
             drop(id)
 """
 

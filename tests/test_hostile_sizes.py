@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 
 import pytest
-from support import SOON, Link, Running, code_of, refusal
+from support import SOON, Link, Running, code_of, refusal, wait_until
 from udp_support import bound
 from ws_support import BINARY, CONTINUATION, WsLink, received_binary, said_once
 
@@ -80,7 +80,14 @@ def test_more_than_2_gib_to_a_peer_who_does_not_read(link: Link, more_than_2_gib
     net.native_tcp_set_timeout(link.id, 0)
     sent = net.native_tcp_send(link.id, more_than_2_gib)
     assert 0 < sent < MORE_THAN_2_GIB
-    assert code_of(net.native_tcp_send, link.id, more_than_2_gib) == "E5007"
+
+    def is_full() -> bool:
+        try:
+            return not net.native_tcp_send(link.id, more_than_2_gib)
+        except net.NetworkTimeoutError:
+            return True
+
+    wait_until(is_full)  # it takes some more first: its buffers grow
 
 
 def test_more_than_2_gib_in_one_datagram(more_than_2_gib: mmap.mmap) -> None:
