@@ -399,6 +399,8 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "cpu": model or platform.machine(),
         "cpus": os.cpu_count(),
+        # Of the last minute: what else the machine did says how far the figures are to be trusted.
+        "load": round(os.getloadavg()[0], 1),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": versions,
     }

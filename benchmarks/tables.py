@@ -46,7 +46,9 @@ def summary(reports: Reports) -> str:
 def machine(reports: Reports) -> str:
     """The sentence that says what it was measured on."""
     rounds = sorted({report["rounds"] for subject, report in reports.items() if subject != "ws_many"})
-    return f"{figures.machine(reports)}; {rounds[0]} interleaved rounds."
+    loads = [report["machine"]["load"] for report in reports.values() if "load" in report["machine"]]
+    busy = f" Load average while it ran: up to {max(loads):.0f}." if loads else ""
+    return f"{figures.machine(reports)}; {rounds[0]} interleaved rounds.{busy}"
 
 
 def subject(reports: Reports, name: str) -> str:
