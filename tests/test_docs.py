@@ -69,7 +69,7 @@ def test_every_function_that_is_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["reference", "pt"])
 def test_the_reference_has_every_function_once(folder: str) -> None:
-    from reference import functions_between
+    from listing import functions_between
 
     text = "".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / folder).glob("*.md")))
     listed: list[str] = []

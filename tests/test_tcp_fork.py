@@ -135,6 +135,8 @@ def test_fork_beside_the_background_thread() -> None:
     run_script(
         PREPARE
         + """
+import dryad_net.service
+dryad_net.service.CLOSE_SECONDS = 60   # what is closed here is read last
 data = bytes(range(256)) * 32768
 assert net.native_tcp_broadcast(server, data) == 1   # queued for a client that does not read
 other = net.native_tcp_connect("127.0.0.1", port)

@@ -16,13 +16,13 @@ from typing import Any
 
 from docutils import nodes
 from languages import TEXTS, Language, language_of
+from listing import FUNCTIONS, functions_between
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-from dryad_net import NativeFunction, registry
+from dryad_net import NativeFunction
 
-FUNCTIONS = {name: function for module in registry.values() for name, function in module.items()}
 # A page with functions is out of date when one of these changes.
 SOURCES = sorted(
     {str(sys.modules[function.call.__module__].__file__) for function in FUNCTIONS.values()} | {str(TEXTS)}
@@ -31,13 +31,6 @@ _WANTED = re.compile(r"^<!-- functions: (\w+) to (\w+) -->$", re.MULTILINE)
 _NAME = re.compile(r"(?<!`)\bnative_\w+\b(?!\*)")
 _CALL = re.compile(r"(native_[a-z_]+)(\(.*\))?", re.DOTALL)
 _RFC = re.compile(r"RFC (\d+)((?:, [\d.]+)*)")
-
-
-def functions_between(first: str, last: str) -> list[NativeFunction]:
-    """The functions from the first to the last, in the registry's order."""
-    same = [function for function in FUNCTIONS.values() if function.extension == FUNCTIONS[first].extension]
-    names = [function.name for function in same]
-    return same[names.index(first) : names.index(last) + 1]
 
 
 def write_functions(app: Sphinx, page: str, source: list[str]) -> None:
