@@ -88,7 +88,7 @@ static inline int dryad_poller_open(void)
     return fd;
 }
 
-static inline int dryad_poller_filter(int poller, int fd, uint64_t token, int filter, int wanted)
+static inline int dryad_poller_filter(int poller, int fd, uint64_t token, short filter, int wanted)
 {
     struct kevent change;
     EV_SET(&change, fd, filter, wanted ? EV_ADD | EV_ONESHOT : EV_DELETE, 0, 0, (void *)(uintptr_t)token);

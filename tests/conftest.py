@@ -19,8 +19,9 @@ from dryad_net.table import table
 DESCRIPTORS = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
 # A close may take 10 s where the peer does not answer.
 CLOSE_SECONDS = 12.0
-# The background service's: the poller's, and what wakes it; and those that native_net_wait keeps.
-SERVICE_DESCRIPTORS = 5
+# The background service's: the poller's, and what wakes it (a pipe, which is two, where there is no eventfd);
+# and those that native_net_wait keeps.
+SERVICE_DESCRIPTORS = 6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,10 +31,14 @@ WRITABLE = 2
 
 # How often a waiter looks for itself when no descriptor was left to wake it with.
 _UNWAKABLE_SLICE = 0.05
+# What shutdown says when there is no peer any more, or no socket; the last two on Windows.
+_NOBODY_THERE = (errno.ENOTCONN, errno.EBADF, errno.ECONNRESET, errno.EINVAL, errno.ECONNABORTED, errno.ENOTSOCK)
 _LINGER = "hh" if sys.platform == "win32" else "ii"  # struct linger
 # Python switches SIGPIPE off at its start; a host that starts Python without signal handlers has it on.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
-LONGEST_WAIT = 2**31 // 1000 - 1  # what poll(2) takes, in seconds
+# The longest wait in one go, in seconds: what poll(2) takes. Windows' select does not notice Ctrl-C, so
+# whoever waits there looks up now and then.
+LONGEST_WAIT = 0.1 if sys.platform == "win32" else 2**31 // 1000 - 1
 
 
 # Who waits on many sockets at once (waiter): told when one of them becomes ready other than by its descriptor.
@@ -102,9 +106,24 @@ def wait_ready(fds: dict[int, int], seconds: float | None) -> set[int]:
         return {fd for fd, _events in poller.poll(timeout)}
     reading = [fd for fd, events in fds.items() if events & READABLE]
     writing = [fd for fd, events in fds.items() if events & WRITABLE]
-    # On Windows a connection that failed is in the third set only.
-    ready = select.select(reading, writing, writing, seconds)
+    try:
+        # On Windows a connection that failed is in the third set only.
+        ready = select.select(reading, writing, writing, seconds)
+    except OSError:
+        # One was closed meanwhile. poll would report it, and the others go on.
+        closed = set(filter(_is_closed, fds))
+        if not closed:
+            raise
+        return closed
     return {*ready[0], *ready[1], *ready[2]}
+
+
+def _is_closed(fd: int) -> bool:
+    try:
+        select.select([fd], [], [], 0)
+    except OSError:
+        return True
+    return False
 
 
 class Socket:
@@ -245,9 +264,8 @@ class Socket:
                 wakers = self._wakers
                 if wakers is not None:
                     fds[wakers[0].fileno()] = READABLE
-                elif seconds is None or seconds > _UNWAKABLE_SLICE:
-                    seconds = _UNWAKABLE_SLICE
-                ready = wait_ready(fds, seconds)
+                longest = LONGEST_WAIT if wakers is not None else _UNWAKABLE_SLICE
+                ready = wait_ready(fds, longest if seconds is None else min(seconds, longest))
                 if self._socket.fileno() in ready:
                     return not self._closed
                 if wakes != self._wakes and not self._closed:
@@ -298,7 +316,7 @@ class Socket:
         try:
             self._socket.shutdown(how)
         except OSError as error:
-            if error.errno not in (errno.ENOTCONN, errno.EBADF, errno.ECONNRESET, errno.EINVAL):
+            if error.errno not in _NOBODY_THERE:
                 raise
 
 

@@ -92,7 +92,7 @@ class Waiter:
                 noted, self._noted = self._noted, []
                 for sock in noted:
                     self._look(sock, False, found)
-                seconds = None if deadline is None else min(max(deadline - time.monotonic(), 0), LONGEST_WAIT)
+                seconds = LONGEST_WAIT if deadline is None else min(max(deadline - time.monotonic(), 0), LONGEST_WAIT)
                 self._look_at_selector(found, 0 if found else seconds)
                 if found or (seconds == 0 and not self._noted):
                     break

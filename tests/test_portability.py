@@ -1,0 +1,82 @@
+"""The compiled half's C for the systems that are not here: the BSDs, macOS, musl, 32 bits, big-endian.
+
+Its headers are compiled, warnings being errors, with Linux's own macros taken away and kqueue(2) from
+portability/kqueue, which makes it of epoll(7). `.ci/kqueue` runs the whole suite over a build like that.
+Masking is run on a big-endian processor of 32 bits where there is a compiler and an emulator for one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+SOURCES = TESTS.parent / "src_pyx"
+STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Wno-unused-function", "-Werror", f"-I{SOURCES}"]
+KQUEUE = ["-U__linux__", f"-isystem{TESTS}/portability/kqueue"]
+# A name that is used after the pragma is an error: what the BSDs or macOS do not have.
+HEADERS = ("arpa/inet", "errno", "fcntl", "net/if", "netinet/in", "poll", "stdint", "string", "sys/event", "sys/ioctl")
+HEADERS += ("sys/socket", "sys/time", "sys/types", "sys/uio", "time", "unistd")
+LACKING = "accept4 recvmmsg sendmmsg eventfd epoll_create1 epoll_ctl epoll_wait pipe2"
+BSD = "".join(f"#include <{name}.h>\n" for name in HEADERS) + f"#pragma GCC poison {LACKING}\n"
+MACOS = f"{BSD}#undef MSG_NOSIGNAL\n#define SO_NOSIGPIPE 0x1022\n"
+USE = "#define _GNU_SOURCE\n{before}#include <poller.h>\n#include <mask.h>\nint main(void) {{ return 0; }}\n"
+BIG_ENDIAN = ("powerpc-linux-gnu-gcc", "qemu-ppc")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the other systems compile it for real")
+
+
+def compiler(name: str) -> str:
+    """The path of a compiler or emulator; without it the test is skipped, except in CI, which installs it."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail(f"{name} is not installed")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def compile_(folder: Path, text: str, *options: str, command: str = "gcc") -> Path:
+    """Compile and link a program, warnings being errors."""
+    source = folder / "program.c"
+    source.write_text(text)
+    program = folder / "program"
+    done = subprocess.run(
+        [compiler(command), *STRICT, *options, "-o", str(program), str(source)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@pytest.mark.parametrize("before", [BSD, MACOS], ids=["a BSD", "macOS"])
+def test_without_what_linux_alone_has(tmp_path: Path, before: str) -> None:
+    compile_(tmp_path, USE.format(before=before), *KQUEUE)
+
+
+@pytest.mark.parametrize("command", ["gcc", "musl-gcc", BIG_ENDIAN[0]])
+def test_strictly(tmp_path: Path, command: str) -> None:
+    """glibc, musl, and 32 bits with the bytes the other way round."""
+    compile_(tmp_path, USE.format(before=""), command=command)
+
+
+@pytest.mark.parametrize("system", ["this", "big-endian, 32 bits"])
+def test_masking_byte_by_byte(tmp_path: Path, system: str) -> None:
+    text = (TESTS / "portability" / "mask.c").read_text()
+    if system == "this":
+        command = [str(compile_(tmp_path, text))]
+    else:
+        emulator = compiler(BIG_ENDIAN[1])
+        command = [emulator, str(compile_(tmp_path, text, "-static", command=BIG_ENDIAN[0]))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    order = sys.byteorder if system == "this" else "big"
+    assert done.stdout == f"{order}: 41600 right\n"
