@@ -297,20 +297,25 @@ def udp_echo(life: Life, server: servers.Server) -> None:
 
 def udp_refused(life: Life, _server: servers.Server) -> None:
     """Nobody is there: that is said once, and the socket goes on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
     threading.Event().wait(life.rng.random() * PAUSE_SECONDS)
-    own = net.native_udp_socket()
-    try:
-        net.native_udp_connect(own, "127.0.0.1", port)
-        net.native_udp_send_connected(own, life.name)
+    # Whoever has the port at another address keeps others from getting it at every address, and so at this one.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as keeper:
+        keeper.bind(("127.0.0.2", 0))
+        own = net.native_udp_socket()
         try:
-            got = net.native_udp_recv_blocking(own, ANSWER_MS)
-            raise Failure(f"{_shown(got)} from a port that nobody has")
-        except net.NetworkError:
-            life.cut = True
-        if net.native_udp_recv(own) is not None:
-            raise Failure("something from nobody")
-    finally:
-        net.native_udp_close(own)
+            net.native_udp_connect(own, "127.0.0.1", keeper.getsockname()[1])
+            net.native_udp_send_connected(own, life.name)
+            _must_be_refused(life, own)
+        finally:
+            net.native_udp_close(own)
+
+
+def _must_be_refused(life: Life, own: int) -> None:
+    try:
+        got = net.native_udp_recv_blocking(own, ANSWER_MS)
+    except net.NetworkError:
+        life.cut = True
+    else:
+        raise Failure(f"{_shown(got)} from a port that nobody has")
+    if net.native_udp_recv(own) is not None:
+        raise Failure("something from nobody")

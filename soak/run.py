@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import lives
+import memory_support
 import process
 import servers
 import trustme
@@ -156,7 +158,7 @@ def soak(seconds: float, seed: str, clients: int, ledger: Ledger) -> list[tuple[
             # Only servers are left now, with nothing to do.
             resting = threads + 1 + len(world.servers)
             wait_until(lambda: all_is_quiet(len(world.servers), resting), ENDING_SECONDS)  # noqa: B023
-            held.append(process.held())
+            held.append(memory_support.held())
         used = time.process_time()
         idle = process.idle_share(IDLE_SECONDS)
         world.stop()
@@ -211,7 +213,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=10, help="how many lead lives at once")
     options = parser.parse_args()
     if "MALLOC_ARENA_MAX" not in os.environ:
-        # With one arena for all threads, the C library can tell what is in use (mallopt(3), mallinfo(3)).
+        # One arena for all threads: what each of them has free would look like growth (mallopt(3)).
         os.environ["MALLOC_ARENA_MAX"] = "1"
         os.execv(sys.executable, [sys.executable, "-I", *sys.argv, "--seed", options.seed])
     print(f"soak of the {net.backend} half for {options.seconds:g} s, --seed {options.seed}", flush=True)
