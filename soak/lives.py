@@ -230,7 +230,7 @@ def _ws_exchange(life: Life, own: int, batch: list[str | bytes]) -> bool:
             net.native_ws_send_binary(own, message)
         else:
             net.native_ws_send(own, message)
-        if life.rng.random() < 0.05:
+        if life.rng.random() < 0.05 and message != servers.KICK_ME:  # after that there may be nobody to ping
             net.native_ws_ping(own)
     # Text and binary messages wait in two queues, each in order.
     for message in sorted(batch, key=lambda each: isinstance(each, bytes)):
