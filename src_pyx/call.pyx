@@ -36,7 +36,9 @@ cdef extern from "Python.h":
     object PyCFunction_NewEx(PyMethodDef *definition, object bound, object module)
     PyObject *PyDict_GetItemWithError(object mapping, PyObject *key) except? NULL
     PyObject *PyObject_Vectorcall(object function, PyObject *const *args, size_t count, PyObject *names) except NULL
-    long long PyLong_AsLongLongAndOverflow(PyObject *number, int *overflow) except? -1
+    long long PyLong_AsLongLongAndOverflow(PyObject *number, int *overflow) noexcept  # of an int it never fails
+    void Py_INCREF(PyObject *value)
+    void Py_DECREF(PyObject *value)
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *text)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *text)
     PyTypeObject *Py_TYPE(PyObject *value)
@@ -164,7 +166,7 @@ cdef class Call:
                 return True
         return False
 
-    cdef bint passes(self, Py_ssize_t index, PyObject *value) except -1:
+    cdef bint passes(self, Py_ssize_t index, PyObject *value) noexcept:
         """May the argument go on unchanged, as its kind would let it?"""
         cdef Fast *fast = &self.fast[index]
         cdef long long number
@@ -185,6 +187,30 @@ cdef class Call:
 
 
 cdef PyObject *run(Call self, PyObject *const *args, Py_ssize_t count) except NULL:
+    """The way most calls take: an ID and arguments that can go on unchanged, to a method in C."""
+    cdef PyMethodDef *method = self.method
+    cdef PyObject *subject
+    cdef PyObject *result
+    cdef Py_ssize_t i
+    if method == NULL:
+        return run_checked(self, args, count)
+    subject = self.look_up(0, args[0])
+    if subject == NULL:
+        return run_checked(self, args, count)
+    for i in range(1, count):
+        if not self.passes(i, args[i]):
+            return run_checked(self, args, count)
+    # Held until the method returns, so that no other thread's close can take it from under it.
+    Py_INCREF(subject)
+    if method.ml_flags == METH_FASTCALL | METH_KEYWORDS:
+        result = (<WithMany> method.ml_meth)(subject, args + 1, count - 1, NULL)
+    else:
+        result = (<WithNone> method.ml_meth)(subject, args[1] if count == 2 else NULL)
+    Py_DECREF(subject)
+    return result
+
+
+cdef PyObject *run_checked(Call self, PyObject *const *args, Py_ssize_t count) except NULL:
     """Check `count` arguments, which is the right number, and call the function.
 
     The caller holds the arguments; what is found or made here is held until the function returns,
@@ -210,16 +236,7 @@ cdef PyObject *run(Call self, PyObject *const *args, Py_ssize_t count) except NU
             made = []
         made.append(value)
         checked[i] = <PyObject *> value
-    if self.method == NULL or subject is None:
-        return PyObject_Vectorcall(self.function, checked, count, NULL)
-    if self.method.ml_flags == METH_FASTCALL | METH_KEYWORDS:
-        return raised((<WithMany> self.method.ml_meth)(checked[0], checked + 1, count - 1, NULL))
-    return raised((<WithNone> self.method.ml_meth)(checked[0], checked[1] if count == 2 else NULL))
-
-
-cdef inline PyObject *raised(PyObject *result) except NULL:
-    """The result; NULL is an exception that is set."""
-    return result
+    return PyObject_Vectorcall(self.function, checked, count, NULL)
 
 
 ctypedef PyObject *(*Run)(Call, PyObject *const *, Py_ssize_t) noexcept
