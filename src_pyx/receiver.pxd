@@ -10,11 +10,15 @@ cdef class Receiver(Socket):
     cdef bint broken
     cdef object trouble
     cdef readonly int64_t timeout_ms
+    cdef bint brimful  # the last receive got all it asked for
+    cdef object whole  # what fill_whole() has read
     cdef str delimiter_text
     cdef bytes delimiter
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
     cdef int settle(self) except -1
+    cdef int fill_whole(self, size_t size, bint as_text, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef int outcome(self, Py_ssize_t n) except -1
     cdef object pop(self, size_t size, bint as_text)
     cdef bytes delimiter_bytes(self, str delimiter)
     cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1

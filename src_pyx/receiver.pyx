@@ -9,6 +9,7 @@ Reads that give up the GIL take the `reading` turn, so that two threads cannot p
 the buffer in the wrong order.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
@@ -21,7 +22,15 @@ from .sock cimport RECV_SLICE_MS, Socket, Turn, deadline_after, would_block
 
 from ..errors import NetworkError, from_errno
 
+cdef extern from "Python.h":
+    str new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most)
+    char *text_data "PyUnicode_DATA"(object text)
+
+cdef extern from "utf8.h" nogil:
+    bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
+
 cdef enum:
+    DIRECT_SIZE = 1024  # receives of this size on are worth a read straight into what they return
     NOTHING = 0  # what fill() says: nothing came (in time)
     FILLED = 1
     END = 2
@@ -156,15 +165,46 @@ cdef class Receiver(Socket):
             if result is not None:
                 return result
         while True:
-            state = self.fill(self.incoming.room(size) if as_text else size, timeout_ms, &deadline)
+            if self.brimful and DIRECT_SIZE <= size <= BLOCK and self.incoming.size() == 0:
+                state = self.fill_whole(size, as_text, timeout_ms, &deadline)
+            else:
+                state = self.fill(self.incoming.room(size) if as_text else size, timeout_ms, &deadline)
             if state == NOTHING:
                 return None
+            result = self.whole
+            if result is not None:
+                self.whole = None
+                return result
             result = self.pop(size, as_text)
+            self.brimful = result is not None and <size_t> len(result) == size
             if result is not None:
                 return result
             if state == END:
                 self.raise_trouble()
                 return None
+
+    cdef int fill_whole(self, size_t size, bint as_text, int64_t timeout_ms, int64_t *deadline) except -1:
+        """One read straight into what it becomes, `size` bytes or ASCII characters, which are then `whole`.
+
+        A stream that has given all that was asked for will probably do so again, and this saves a copy.
+        Where it does not, or the text is another, what was read goes into the buffer.
+        """
+        cdef object made = new_text(size, 127) if as_text else PyBytes_FromStringAndSize(NULL, size)
+        cdef char *data = text_data(made) if as_text else PyBytes_AS_STRING(made)
+        cdef Py_ssize_t n
+        if self.ended:
+            return END
+        if self.closed:
+            return NOTHING
+        n = self.read_into(data, size, timeout_ms, deadline)
+        if n > 0 and not self.closed:
+            if (<size_t> n == size and self.incoming.size() == 0
+                    and (not as_text or dryad_is_ascii(<const unsigned char *> data, n))):
+                self.whole = made
+            else:
+                memcpy(self.incoming.reserve(n), data, n)
+                self.incoming.commit(n)
+        return self.outcome(n)
 
     cdef object pop(self, size_t size, bint as_text):
         """Take at most `size` of the bytes received; None if there is nothing that can be taken yet."""
@@ -206,6 +246,10 @@ cdef class Receiver(Socket):
             n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
         else:
             n = self.read_behind(timeout_ms, deadline)
+        return self.outcome(n)
+
+    cdef int outcome(self, Py_ssize_t n) except -1:
+        """What a read that returned this comes to."""
         if n > 0 or n == LOOK_AGAIN:
             return FILLED
         if self.closed or would_block(n):
