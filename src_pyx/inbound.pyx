@@ -351,6 +351,8 @@ cdef class Inbound(Framed):
             return 1
         if self.state == CONNECTING:
             self.complete_handshake(0)
+        if readable:
+            self.expect_something()
         if self.state == OPEN and (readable or self.incoming.size()):
             self.take_one()
         return self.unread != 0 or self.state > OPEN

@@ -10,6 +10,8 @@ cdef class Receiver(Socket):
     cdef bint broken
     cdef object trouble
     cdef readonly int64_t timeout_ms
+    cdef bint is_idle_watched
+    cdef unsigned char vain_reads
     cdef bint brimful  # the last receive got all it asked for
     cdef object whole  # what fill_whole() has read
     cdef str delimiter_text
@@ -18,6 +20,8 @@ cdef class Receiver(Socket):
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
     cdef int settle(self) except -1
     cdef int fill_whole(self, size_t size, bint as_text, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef void note_vain_read(self) noexcept
+    cdef void expect_something(self) noexcept
     cdef int outcome(self, Py_ssize_t n) except -1
     cdef object pop(self, size_t size, bint as_text)
     cdef bytes delimiter_bytes(self, str delimiter)

@@ -26,6 +26,16 @@ cdef extern from "Python.h":
     str new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most)
     char *text_data "PyUnicode_DATA"(object text)
 
+cdef extern from "idle.h":
+    int dryad_idle_watch(int fd) noexcept
+    void dryad_idle_found_nothing(int fd) noexcept
+    void dryad_idle_may_have_something(int fd) noexcept
+    int dryad_idle_is_still(int fd) noexcept
+    const int DRYAD_ASKED_IN_VAIN
+
+cdef extern from "sched.h" nogil:
+    int sched_yield() noexcept
+
 cdef extern from "utf8.h" nogil:
     bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
 
@@ -40,6 +50,8 @@ cdef enum:
     LEAST_SLICE_MS = 10
     LONG_WAIT_MS = 100
     DRAIN_READS = 16  # blocks thrown away in one step
+    # A script that has asked in vain so often in a row asks in turn, and not after a hint.
+    VAIN_READS = 4
 
 cdef size_t UNTIL_LIMIT = 64 * 1024 * 1024
 cdef int64_t DONT_WAIT = 0
@@ -152,6 +164,7 @@ cdef class Receiver(Socket):
             if n < 0 and not would_block(n):
                 self.fail(n)  # the system says it only once
         if readable:
+            self.expect_something()
             self.fill(BLOCK, 0, &deadline)
             self.settle()
         return self.ended or self.incoming.has_character()
@@ -242,11 +255,41 @@ cdef class Receiver(Socket):
             return END
         if self.closed:
             return NOTHING
+        if self.is_idle_watched and timeout_ms == 0:
+            n = dryad_idle_is_still(self.fd)
+            if n == DRYAD_ASKED_IN_VAIN and self.incoming.size() == 0:
+                with nogil:
+                    sched_yield()
+            if n:
+                return NOTHING
         if self.incoming.size() < BLOCK // 2:
             n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
         else:
             n = self.read_behind(timeout_ms, deadline)
+        if would_block(n) and timeout_ms == 0:
+            self.note_vain_read()
+        else:
+            self.vain_reads = 0
         return self.outcome(n)
+
+    cdef void note_vain_read(self) noexcept:
+        """A read that does not wait has found nothing; the next ones may be told so without a system call (idle.h)."""
+        if self.closed or self.reading.taken:
+            return  # nothing was asked of the system
+        if self.is_idle_watched:
+            dryad_idle_found_nothing(self.fd)
+        elif self.vain_reads < VAIN_READS:
+            self.vain_reads += 1
+        elif dryad_idle_watch(self.fd) == 0:
+            self.is_idle_watched = True
+            dryad_idle_found_nothing(self.fd)
+        else:
+            self.vain_reads = 0  # no descriptor for it, perhaps: later
+
+    cdef void expect_something(self) noexcept:
+        """A poller has reported the descriptor: the next read asks the system."""
+        if self.is_idle_watched:
+            dryad_idle_may_have_something(self.fd)
 
     cdef int outcome(self, Py_ssize_t n) except -1:
         """What a read that returned this comes to."""

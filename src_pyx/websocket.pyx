@@ -36,6 +36,7 @@ cdef class WebSocket(Inbound):
         cdef bint flushed
         if self.held is not None:
             self.act_on_held()  # nobody has read what came before it since the last look
+        self.expect_something()
         self.pump()
         if self.state != OPEN:
             return 0

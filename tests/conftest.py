@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import through_proxy
-from support import SOON, Link, close_leftovers, plain_listener, port_of, wait_until
+from support import SOON, Link, close_leftovers, open_what_stays, plain_listener, port_of, wait_until
 from ws_support import Peer, Upgrade, WsLink, accept_of, opened, plain_client, plain_server, request, response, url_of
 
 import dryad_net as net
@@ -20,8 +20,8 @@ DESCRIPTORS = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
 # A close may take 10 s where the peer does not answer.
 CLOSE_SECONDS = 12.0
 # The background service's: the poller's, and what wakes it (a pipe, which is two, where there is no eventfd);
-# and those that native_net_wait keeps.
-SERVICE_DESCRIPTORS = 6
+# those that native_net_wait keeps; the one that tells of connections that are asked in vain.
+SERVICE_DESCRIPTORS = 7
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,11 +61,7 @@ def open_descriptors() -> dict[str, str]:
 def background_service() -> None:
     """The background service and native_net_wait have their descriptors from the first use on, and keep them."""
     before = len(open_descriptors())
-    server = net.native_tcp_listen(0)
-    connection = net.native_tcp_connect("127.0.0.1", port_of(server))
-    net.native_net_wait([server, connection], 1)
-    net.native_tcp_close(connection)
-    net.native_tcp_stop_server(server)
+    open_what_stays()
     wait_until(lambda: len(open_descriptors()) <= before + SERVICE_DESCRIPTORS, CLOSE_SECONDS)
 
 

@@ -86,6 +86,18 @@ def close_leftovers() -> None:
                 closer(identifier)
 
 
+def open_what_stays() -> None:
+    """Have the library open the descriptors that it has from the first use on, and keeps: those of the background
+    service, of native_net_wait, and the one that tells of connections that are asked in vain."""
+    server = net.native_tcp_listen(0)
+    connection = net.native_tcp_connect("127.0.0.1", port_of(server))
+    net.native_net_wait([server, connection], 1)
+    for _ in range(8):
+        net.native_tcp_recv(connection, 1)
+    net.native_tcp_close(connection)
+    net.native_tcp_stop_server(server)
+
+
 # ---- plain sockets
 
 # Below the ports that systems hand out (RFC 6335, section 6: from 49152; Linux: from 32768): nobody

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from support import receive, wait_until
+from support import open_what_stays, receive, wait_until
 from ws_support import PING, PONG, Peer, accept_of, plain_client, request, ws_port
 
 import dryad_net as net
@@ -412,4 +412,5 @@ def ws() -> None:
 
 
 if __name__ == "__main__":
+    open_what_stays()
     {"tcp": tcp, "ws": ws, "deflate": deflate}[sys.argv[1]]()
