@@ -156,7 +156,8 @@ def read(identifier, size):
 assert read(own, 2 * len(data)) == data + data
 assert read(other, len(data)) == data
 assert net.native_tcp_recv_blocking(other, 10, 10000) is None
-"""
+""",
+        seconds=120,
     )
 
 
