@@ -227,7 +227,8 @@ class Service:
             try:
                 if events and self._tasks.get(token) is task:
                     poller.arm(task.socket, token, events)
-                elif token not in self._renewed:
+                elif token not in self._renewed or task.socket.fileno() < 0:
+                    # Without a descriptor nothing will wake it again, whoever has handed it over meanwhile.
                     self._forget(token)
             except OSError:
                 self._forget(token)  # the script's own close has finished it meanwhile
