@@ -225,10 +225,14 @@ class Service:
             events = 0
         with self._lock:
             try:
+                if task.socket.fileno() < 0:
+                    events = 0  # nothing will wake it again, whoever has handed it over meanwhile
+                elif token in self._renewed:
+                    # Handed over again meanwhile: what is wanted now, `events` may not know yet.
+                    events = poll.READ | poll.WRITE
                 if events and self._tasks.get(token) is task:
                     poller.arm(task.socket, token, events)
-                elif token not in self._renewed or task.socket.fileno() < 0:
-                    # Without a descriptor nothing will wake it again, whoever has handed it over meanwhile.
+                else:
                     self._forget(token)
             except OSError:
                 self._forget(token)  # the script's own close has finished it meanwhile

@@ -162,7 +162,10 @@ class Server(sock.Listener):
             self.clients.pop(client.id, None)
             self.ready.appendleft(client)
             raise
-        self.attention = bool(self.ready)
+        # In this order, because the background may find another one ready at any moment.
+        self.attention = False
+        if self.ready:
+            self.attention = True
         log.note(log.DEBUG, client, "accepted by server %d", self.id)
         self._go_on()
         return client

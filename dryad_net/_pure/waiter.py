@@ -13,6 +13,7 @@ import selectors
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -35,10 +36,11 @@ class Waiter:
         self._sockets: list[Any] = []
         self._positions: dict[Socket, int] = {}
         self._registered: dict[Socket, int] = {}  # and under which descriptor; -1: none
-        self._noted: list[Socket] = []
+        self._noted: deque[Socket] = deque()  # appended to by any thread, taken from by the one that waits
         self._busy = threading.Lock()
         self._asleep = False
         self._looking_at: Socket | None = None
+        self._looker = 0  # the thread that looks
         self._seen_closings = 0
         attendants.append(self)
 
@@ -50,7 +52,7 @@ class Waiter:
         self._positions = {}
         self._ids = []
         self._sockets = []
-        self._noted = []
+        self._noted.clear()
         self._selector.close()
         for waker in self._wakers:
             waker.close()
@@ -59,7 +61,9 @@ class Waiter:
 
     def poke(self, sock: Socket) -> None:
         """Look at this socket, even if its descriptor says nothing."""
-        if sock in self._positions and sock is not self._looking_at:
+        if sock is self._looking_at and threading.get_ident() == self._looker:
+            return  # it finds out by itself that it has something
+        if sock in self._positions:
             self._noted.append(sock)
             if self._asleep:
                 with contextlib.suppress(OSError):  # full: it will return as it is
@@ -89,9 +93,8 @@ class Waiter:
         Attention.attend(1)
         try:
             while True:
-                noted, self._noted = self._noted, []
-                for sock in noted:
-                    self._look(sock, False, found)
+                for _ in range(len(self._noted)):
+                    self._look(self._noted.popleft(), False, found)
                 seconds = LONGEST_WAIT if deadline is None else min(max(deadline - time.monotonic(), 0), LONGEST_WAIT)
                 self._look_at_selector(found, 0 if found else seconds)
                 if found or (seconds == 0 and not self._noted):
@@ -121,7 +124,6 @@ class Waiter:
             if sock not in self._registered:
                 self._add(sock)
         self._positions = positions
-        self._noted = [sock for sock in self._noted if sock in positions]
         self._sockets = list(sockets)
         self._ids = list(ids)
 
@@ -150,7 +152,8 @@ class Waiter:
     def _look_at_selector(self, found: set[int], seconds: float | None) -> None:
         """Ask the selector, waiting so long."""
         self._asleep = seconds != 0
-        events = self._selector.select(seconds)
+        # In this order: who notes something from here on sees that this thread sleeps, and wakes it.
+        events = self._selector.select(0 if self._noted else seconds)
         self._asleep = False
         for key, _events in events:
             if key.data is None:
@@ -167,6 +170,7 @@ class Waiter:
         position = self._positions.get(sock)
         if position is None or position in found:
             return
+        self._looker = threading.get_ident()
         self._looking_at = sock
         if sock._readiness(readable):
             found.add(position)
