@@ -36,7 +36,7 @@ ROUNDS = 3
 LONGEST_ROUND = 120.0
 PROTOCOLS = ("tcp", "ws", "tcp", "ws", "udp")  # of the clients, in turn
 IDLE_SECONDS = 2.0
-IDLE_SHARE = 0.05
+IDLE_SHARE = 0.15  # the servers look five times a second whether they are to stop; a spin is 1
 
 # One thread for all clients or one each; wss or ws; compressed or not.
 WS_SERVERS = (

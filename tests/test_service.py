@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
+import pytest
 from support import wait_until
 
 from dryad_net import service
@@ -41,3 +43,14 @@ def test_a_task_that_ends_while_it_is_handed_over() -> None:
         wait_until(lambda: task.worked)
         wait_until(lambda: service.service.task_count() <= before, 2)
     assert task.worked == 1
+
+
+def test_a_task_whose_descriptor_is_gone_is_not_taken() -> None:
+    before = service.service.task_count()
+    near, far = socket.socketpair()
+    with far:
+        task = HandedOverWhileItEnds(sock.adopt(near))
+        task.socket.release()
+        with pytest.raises(OSError, match=rf"^\[Errno {errno.EBADF}\]"):
+            service.hand_over(task, poll.READ)
+    assert service.service.task_count() == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import select
 import socket
 import threading
@@ -37,9 +39,13 @@ class Poller:
         """Report `token` once when the socket is ready.
 
         token: not zero, of one socket only; events: READ, WRITE or both.
+        Errors: OSError (EBADF: the descriptor has been given back).
         """
         with self._lock:
-            self._armed[sock.fileno()] = (token, events)
+            fd = sock.fileno()
+            if fd < 0:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._armed[fd] = (token, events)
         self.wake()
 
     def forget(self, sock: Socket) -> None:
@@ -60,7 +66,6 @@ class Poller:
         """
         waker = self._wakers[0]
         with self._lock:
-            self._armed.pop(-1, None)  # given back meanwhile
             fds = {fd: events for fd, (_token, events) in self._armed.items()}
         fds[waker.fileno()] = READABLE
         ready = wait_ready(fds, None if timeout_ms < 0 else timeout_ms / 1000)
