@@ -77,6 +77,8 @@ class Server(sock.Listener):
                     break
             except (OSError, MemoryError) as error:
                 # No descriptors, or no memory: those who wait outside wait a little longer.
+                if self.is_closed():
+                    return 0  # meanwhile, by the script
                 if self.accepts:
                     reason = from_os_error(error).detail if isinstance(error, OSError) else "no memory"
                     log.note(log.WARNING, self, "cannot accept for now: %s", reason)
