@@ -203,6 +203,7 @@ class Connection(websocket.WebSocket):
         if not events:
             self.deadline = None
             closing.pop(self.id, None)
+            service.withdraw(self)  # whoever has handed it over meanwhile: nothing will wake it any more
         elif self.is_over():
             closing.pop(self.id, None)
         return events
@@ -257,8 +258,6 @@ class Connection(websocket.WebSocket):
                 service.hand_over(self, events)
             except OSError:
                 self.abort()
-        else:
-            service.withdraw(self)
 
     def _note_end(self) -> None:
         """Log how it has ended, other than by the script. What the peer gives as a reason is the peer's own."""
