@@ -194,8 +194,6 @@ class Connection(websocket.WebSocket):
             self.poke()
         if self.is_over():
             return self._finish()
-        if self.is_failing():
-            self._let_service_watch()
         return events
 
     def _finish(self) -> int:

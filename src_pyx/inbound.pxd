@@ -34,6 +34,7 @@ cdef class Inbound(Framed):
     cdef int leave_rest(self) except -1
     cdef int resume(self) except -1
     cdef int tell_others(self) except -1
+    cdef int hold(self, violation) except -1
     cdef int act_on_held(self) except -1
     cdef int keep(self, int kind) except -1
     cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1

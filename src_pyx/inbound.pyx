@@ -15,6 +15,7 @@ from .frame cimport BINARY, CLOSE, PING, PONG, TEXT
 from .framed cimport Framed
 from .message cimport NOTHING
 from .posix cimport dryad_now
+from .receiver cimport END, FILLED, LOOK_AGAIN
 from .sock cimport deadline_after, would_block
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
 
@@ -27,13 +28,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef enum:
-    # What fill() of Receiver says.
-    FILLED = 1
-    END = 2
-    LOOK_AGAIN = -0x40000000
-    # Payloads of which this much is missing are read to where they belong; shorter ones come
-    # together with what follows them.
-    DIRECT_SIZE = 65536
+    DIRECT_SIZE = 65536  # payloads of which so much is missing are read to where they belong, not with what follows
     MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
 
 # Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
@@ -182,8 +177,7 @@ cdef class Inbound(Framed):
     cdef int next_message(self) except -1:
         """The next message of what has come, in messages.value; control frames before it are dealt with.
 
-        Returns its kind, or NOTHING: there is none yet, or there will be none (see state).
-        """
+        Returns its kind, or NOTHING: there is none yet, or there will be none (see state)."""
         cdef int kind = NOTHING
         if self.incoming.size() == 0 and not self.messages.in_frame and self.held is None:
             return NOTHING  # every call that is about to wait comes by here
@@ -202,9 +196,7 @@ cdef class Inbound(Framed):
                 self.control(kind)
                 kind = NOTHING
         except Violation as violation:
-            self.held = violation
-            if not self.unread:
-                self.act_on_held()
+            self.hold(violation)
             return NOTHING
         finally:
             self.parsing = False
@@ -215,6 +207,15 @@ cdef class Inbound(Framed):
             self.messages_received += 1
             self.bytes_received += self.messages.size
         return kind
+
+    cdef int hold(self, violation) except -1:
+        """Tell of it when what came before it was read, or in the background, which no poller wakes for it."""
+        self.held = violation
+        if not self.unread:
+            self.act_on_held()
+        elif not self.watched:
+            self.resume()
+        return 0
 
     cdef int act_on_held(self) except -1:
         if self.state == OPEN:
@@ -234,8 +235,7 @@ cdef class Inbound(Framed):
             try:
                 self.queue(kind, message)
             except MemoryError:
-                self.held = Violation(INTERNAL_ERROR, "there was no memory for the messages that were not read")
-                return 0
+                return self.hold(Violation(INTERNAL_ERROR, "there was no memory for the messages that were not read"))
         self.unread += cost(message)
         self.tell_others()
         return 0

@@ -3,6 +3,12 @@ from libc.stdint cimport int64_t
 from .buffer cimport Buffer
 from .sock cimport Socket, Turn
 
+cdef enum:
+    NOTHING = 0  # what fill() says: nothing came (in time)
+    FILLED = 1
+    END = 2
+    LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
+
 cdef class Receiver(Socket):
     cdef Buffer incoming
     cdef Turn reading

@@ -41,10 +41,6 @@ cdef extern from "utf8.h" nogil:
 
 cdef enum:
     DIRECT_SIZE = 1024  # receives of this size on are worth a read straight into what they return
-    NOTHING = 0  # what fill() says: nothing came (in time)
-    FILLED = 1
-    END = 2
-    LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
     # SO_RCVTIMEO counts in ticks of up to 10 ms and may end that much early. A wait that is long
     # beside it reads no clock before the first slice is over, and takes it for this much.
     LEAST_SLICE_MS = 10

@@ -74,10 +74,6 @@ cdef class WebSocket(Inbound):
         """Is it closed, by whomever?"""
         return self.state == CLOSED
 
-    def is_failing(self):
-        """Has the peer broken the protocol, behind messages that were not read yet?"""
-        return self.held is not None
-
     def is_paused(self):
         """Is nothing read, because the script has not read what came before?"""
         return self.is_full()

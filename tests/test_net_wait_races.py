@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support import Running, wait_until
-from ws_support import SOON_MS, Peer, Upgrade, WsLink, accept_of, request
+from ws_support import SOON_MS, TEXT, Peer, Upgrade, WsLink, accept_of, request
 
 import dryad_net as net
 from dryad_net import service
@@ -144,6 +144,34 @@ def test_what_is_handed_over_again_while_it_is_served() -> None:
         assert task.again.wait(5)
         service.withdraw(task)
         task.socket.release()
+
+
+def test_a_violation_that_the_script_has_read_first(ws: WsLink) -> None:
+    """Behind a message that nobody reads: the descriptor tells the background nothing of it any more."""
+    ours, theirs = socket.socketpair()
+    busy, go_on = threading.Event(), threading.Event()
+
+    class Busy(Task):
+        def work(self) -> int:
+            busy.set()
+            go_on.wait(20)
+            return 0
+
+    connection = table.objects[ws.id]
+    wait_until(lambda: not connection.watched, what="the background to leave it to the poller")
+    with theirs:
+        task = Busy(ours)
+        try:
+            service.hand_over(task, poll.WRITE)
+            assert busy.wait(10)
+            ws.peer.say(ws.peer.frame(TEXT, b"unread") + ws.peer.frame(3))
+            wait_until(lambda: net.native_ws_client_info(ws.id)["messages_received"])
+        finally:
+            go_on.set()
+        assert ws.peer.closing()[0] == 1002
+        service.withdraw(task)
+        task.socket.release()
+    assert net.native_ws_recv(ws.id) == "unread"
 
 
 def _waiter() -> Any:

@@ -148,6 +148,8 @@ class Inbound(Framed):
                 event = None if self._held is not None else self._messages.next_event()
             except Violation as violation:
                 self._held = violation
+                if self._unread and not self.watched:
+                    self.resumed()  # no poller wakes the background for it
             if self._held is not None:
                 # Told when what came before it was read.
                 if not self._unread:

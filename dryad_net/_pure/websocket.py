@@ -69,10 +69,6 @@ class WebSocket(Inbound):
         """Is it closed, by whomever?"""
         return self.state == CLOSED
 
-    def is_failing(self) -> bool:
-        """Has the peer broken the protocol, behind messages that were not read yet?"""
-        return self._held is not None
-
     def is_paused(self) -> bool:
         """Is nothing read, because the script has not read what came before?"""
         return self._is_full()
