@@ -25,7 +25,8 @@ HEADERS += ("sys/socket", "sys/time", "sys/types", "sys/uio", "time", "unistd")
 LACKING = "accept4 recvmmsg sendmmsg eventfd epoll_create1 epoll_ctl epoll_wait pipe2"
 BSD = "".join(f"#include <{name}.h>\n" for name in HEADERS) + f"#pragma GCC poison {LACKING}\n"
 MACOS = f"{BSD}#undef MSG_NOSIGNAL\n#define SO_NOSIGPIPE 0x1022\n"
-USE = "#define _GNU_SOURCE\n{before}#include <poller.h>\n#include <mask.h>\nint main(void) {{ return 0; }}\n"
+HEADERS = "".join(f"#include <{name}.h>\n" for name in ("poller", "idle", "mask", "transcode"))
+USE = "#define _GNU_SOURCE\n{before}" + HEADERS + "int main(void) {{ return 0; }}\n"
 BIG_ENDIAN = ("powerpc-linux-gnu-gcc", "qemu-ppc")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the other systems compile it for real")
