@@ -26,6 +26,7 @@ class Stream(Receiver):
         self._told_end = False
         self._sending = threading.Lock()
         self._outgoing: deque[memoryview] = deque()
+        self._progress: tuple[memoryview, list[int]] | None = None  # what was sent of the first of them
         self.outgoing_size = 0
 
     def _check_writable(self) -> None:
@@ -138,19 +139,27 @@ class Stream(Receiver):
     def _flush_queue(self) -> bool:
         while self._outgoing:
             rest = self._outgoing[0]
+            if self._progress is None or self._progress[0] is not rest:
+                self._progress = (rest, [])
+            sizes = self._progress[1]
             try:
-                sent = self._socket.send(rest, NO_SIGNAL)
+                if not sizes:
+                    # Sent and noted without a line between: where a signal's handler raises, what was
+                    # sent must be known, or it goes out once more.
+                    sizes.extend(map(self._socket.send, (rest,), (NO_SIGNAL,)))
             except BlockingIOError:
                 return False
             except OSError as error:
                 self._break(error)
                 self._clear_queue()
                 return True
-            self.outgoing_size -= sent
+            sent = sizes[0]
             if sent == len(rest):
                 self._outgoing.popleft()
             else:
                 self._outgoing[0] = rest[sent:]
+            self.outgoing_size -= sent
+        self.outgoing_size = 0
         return True
 
     def _clear_queue(self) -> None:
