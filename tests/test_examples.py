@@ -176,7 +176,9 @@ def test_one_loop(programs: list[Program]) -> None:
     found = server.wait_for(rb"^tcp port (\d+), udp port (\d+), ws port (\d+)\n")
     tcp_port, udp_port, port = (int(number) for number in found.groups())
     reader = net.native_ws_connect(f"ws://127.0.0.1:{port}/")
-    assert net.native_ws_is_connected(reader)
+    net.native_ws_send(reader, "is anybody there?")
+    # From here on the server has accepted it: before, it would not be among those who hear.
+    assert net.native_ws_recv_blocking(reader, SOON_MS) == "is anybody there?"
     with plain(tcp_port) as raw, socket.socket(type=socket.SOCK_DGRAM) as udp:
 
         def everybody_hears(said: str) -> None:
