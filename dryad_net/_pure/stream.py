@@ -160,6 +160,7 @@ class Stream(Receiver):
                 self._outgoing[0] = rest[sent:]
             self.outgoing_size -= sent
         self.outgoing_size = 0
+        self._progress = None  # the last message is not held any longer
         return True
 
     def _clear_queue(self) -> None:
