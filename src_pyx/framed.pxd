@@ -31,5 +31,5 @@ cdef class Framed(Transmitter):
     cdef int send_encoded(self, int opcode, const char *data, size_t size, int64_t deadline) except -1
     cdef bint wait_to_send(self, int64_t deadline) except -1
     cdef int end_protocol(self, int state, int code, str reason) except -1
-    cdef bint pump(self) except -1
+    cdef bint pump(self, bint in_background) except -1
     cdef bint may_pump(self) noexcept

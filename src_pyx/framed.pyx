@@ -182,7 +182,7 @@ cdef class Framed(Transmitter):
         if not self.wait(events, deadline):
             return False
         if events & POLLIN:
-            self.pump()
+            self.pump(False)
         return True
 
     # ---- plain frames, made as they are sent
@@ -333,7 +333,7 @@ cdef class Framed(Transmitter):
     cdef bint may_pump(self) noexcept:
         return False
 
-    cdef bint pump(self) except -1:
+    cdef bint pump(self, bint in_background) except -1:
         return False
 
     cdef int end_protocol(self, int state, int code, str reason) except -1:

@@ -7,6 +7,7 @@ cdef class Inbound(Framed):
     cdef public bint watched
     cdef bint parsing
     cdef object held
+    cdef int64_t held_at
     cdef object slot
     cdef int slot_kind
     cdef size_t slot_cost
@@ -28,13 +29,15 @@ cdef class Inbound(Framed):
     cdef bint take_one(self) except -1
     cdef bint is_full(self) noexcept
     cdef object pop_queued(self, int kind)
-    cdef int next_message(self) except -1
+    cdef int next_message(self, bint in_background) except -1
     cdef int control(self, int kind) except -1
     cdef int queue(self, int kind, message) except -1
     cdef int leave_rest(self) except -1
     cdef int resume(self) except -1
     cdef int tell_others(self) except -1
-    cdef int hold(self, violation) except -1
+    cdef void hold(self, violation) noexcept
+    cdef int act_in_turn(self, bint in_background) except -1
+    cdef int wait_or_act(self) except -1
     cdef int act_on_held(self) except -1
     cdef int keep(self, int kind) except -1
     cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1

@@ -30,6 +30,7 @@ cdef extern from "Python.h":
 cdef enum:
     DIRECT_SIZE = 65536  # payloads of which so much is missing are read to where they belong, not with what follows
     MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
+    HOLD_NS = 200_000_000  # how long the background leaves it to the script to read and answer what came before
 
 # Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
 cdef size_t UNREAD_LIMIT = 16 * 1024 * 1024
@@ -106,7 +107,7 @@ cdef class Inbound(Framed):
                 if not self.closed:
                     self.raise_trouble()
                 return None
-            got = self.next_message()
+            got = self.next_message(False)
             if got == kind:
                 message = self.messages.value
                 self.messages.value = None
@@ -167,6 +168,8 @@ cdef class Inbound(Framed):
                 else:
                     self.binaries = None
         self.unread -= cost(message)
+        if self.held is not None:
+            self.held_at = dryad_now()
         if self.unread or self.incoming.size():
             self.leave_rest()
         if self.paused and not self.is_full():
@@ -174,9 +177,10 @@ cdef class Inbound(Framed):
             self.resume()
         return message
 
-    cdef int next_message(self) except -1:
+    cdef int next_message(self, bint in_background) except -1:
         """The next message of what has come, in messages.value; control frames before it are dealt with.
 
+        in_background: see act_in_turn().
         Returns its kind, or NOTHING: there is none yet, or there will be none (see state)."""
         cdef int kind = NOTHING
         if self.incoming.size() == 0 and not self.messages.in_frame and self.held is None:
@@ -184,8 +188,7 @@ cdef class Inbound(Framed):
         if self.parsing:
             return NOTHING  # inflating has given up the GIL to this thread: the message is the other's
         if self.held is not None:
-            if not self.unread:
-                self.act_on_held()
+            self.act_in_turn(in_background)
             return NOTHING
         self.parsing = True
         try:
@@ -197,6 +200,7 @@ cdef class Inbound(Framed):
                 kind = NOTHING
         except Violation as violation:
             self.hold(violation)
+            self.act_in_turn(in_background)
             return NOTHING
         finally:
             self.parsing = False
@@ -208,14 +212,29 @@ cdef class Inbound(Framed):
             self.bytes_received += self.messages.size
         return kind
 
-    cdef int hold(self, violation) except -1:
-        """Tell of it when what came before it was read, or in the background, which no poller wakes for it."""
+    cdef void hold(self, violation) noexcept:
+        """Act on this violation in its turn: act_in_turn() or wait_or_act() do."""
         self.held = violation
-        if not self.unread:
-            self.act_on_held()
-        elif not self.watched:
-            self.resume()
+        self.held_at = dryad_now()
+
+    cdef int act_in_turn(self, bint in_background) except -1:
+        """Act on what is held if everything before it was read; else see that the background will.
+
+        in_background: the script may be about to answer the message that it has just read, and is
+        not to find the connection closed; its own next call acts at once.
+        """
+        if not self.unread and not (in_background and self.touched):
+            return self.act_on_held()
+        self.tell_others()
+        if not self.watched:
+            self.resume()  # no poller wakes it for this
         return 0
+
+    cdef int wait_or_act(self) except -1:
+        """In the background: act on what is held, unless there still is time to read and answer what came before."""
+        if dryad_now() - self.held_at >= HOLD_NS:
+            return self.act_on_held()
+        return self.resume()
 
     cdef int act_on_held(self) except -1:
         if self.state == OPEN:
@@ -235,7 +254,8 @@ cdef class Inbound(Framed):
             try:
                 self.queue(kind, message)
             except MemoryError:
-                return self.hold(Violation(INTERNAL_ERROR, "there was no memory for the messages that were not read"))
+                self.hold(Violation(INTERNAL_ERROR, "there was no memory for the messages that were not read"))
+                return self.act_in_turn(False)
         self.unread += cost(message)
         self.tell_others()
         return 0
@@ -308,7 +328,7 @@ cdef class Inbound(Framed):
         cdef int got
         cdef bint has_read = False
         while not self.unread and self.state == OPEN and not self.closed:
-            got = self.next_message()
+            got = self.next_message(False)
             if got != NOTHING:
                 self.keep(got)
                 break
@@ -322,7 +342,7 @@ cdef class Inbound(Framed):
                 break
         return self.unread != 0
 
-    cdef bint pump(self) except -1:
+    cdef bint pump(self, bint in_background) except -1:
         """Read once, and put what comes where it waits. True: there may be more."""
         cdef int64_t deadline = NOT_YET
         cdef int got
@@ -331,7 +351,7 @@ cdef class Inbound(Framed):
             if self.is_full():
                 self.paused = True
                 return False
-            got = self.next_message()
+            got = self.next_message(in_background)
             if got != NOTHING:
                 self.keep(got)
                 continue
@@ -353,7 +373,7 @@ cdef class Inbound(Framed):
             self.complete_handshake(0)
         if readable:
             self.expect_something()
-        if self.state == OPEN and (readable or self.incoming.size()):
+        if self.state == OPEN and (readable or self.incoming.size() or self.held is not None):
             self.take_one()
         return self.unread != 0 or self.state > OPEN
 
@@ -382,7 +402,7 @@ cdef class Inbound(Framed):
         try:
             to = self.messages.room(&room)
         except Violation as violation:
-            self.held = violation
+            self.hold(violation)
             return FILLED
         if self.has_time_for_slice(timeout_ms, deadline):
             n = self.read_slice(to, room, timeout_ms, deadline)
@@ -393,7 +413,7 @@ cdef class Inbound(Framed):
                 try:
                     self.messages.filled(n)
                 except Violation as violation:
-                    self.held = violation
+                    self.hold(violation)
             return FILLED
         if n == LOOK_AGAIN:
             return FILLED

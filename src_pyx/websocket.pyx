@@ -35,9 +35,9 @@ cdef class WebSocket(Inbound):
         """
         cdef bint flushed
         if self.held is not None:
-            self.act_on_held()  # nobody has read what came before it since the last look
+            self.wait_or_act()
         self.expect_something()
-        self.pump()
+        self.pump(True)
         if self.state != OPEN:
             return 0
         flushed = self.flush()
@@ -86,7 +86,7 @@ cdef class WebSocket(Inbound):
         """Go on with whatever is under way, without waiting, and say where it stands."""
         if self.state == CONNECTING and not self.closed:
             self.complete_handshake(0)
-        self.pump()
+        self.pump(False)
         return STATES[self.state]
 
     def fill_for_handshake(self, int64_t timeout_ms):

@@ -24,6 +24,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.table import table
 from dryad_net.websocket import Connection
 
 LEGAL_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]
@@ -191,6 +192,18 @@ def test_everything_before_it_comes_first(ws: WsLink) -> None:
     assert [net.native_ws_recv(ws.id) for _ in range(10)] == [str(number) for number in range(10)]
     assert [net.native_ws_recv_binary(ws.id) for _ in range(10)] == [b"%d" % number for number in range(10)]
     said_once(ws.id)
+
+
+def test_what_came_before_it_can_still_be_answered(ws: WsLink) -> None:
+    """Also when the background looks at the connection between the script's receive and its send."""
+    say(ws.peer, [(TEXT, b"question", {}), (3, b"", {})])
+    assert received(ws.id) == "question"
+    connection = table.objects[ws.id]
+    assert isinstance(connection, Connection)
+    connection.serve()
+    net.native_ws_send(ws.id, "answer")
+    assert ws.peer.message() == "answer"
+    fails(ws, 1002)
 
 
 def test_what_comes_after_it_is_ignored(ws: WsLink) -> None:

@@ -121,5 +121,5 @@ class Framed(Transmitter):
     def _may_pump(self) -> bool:
         return False
 
-    def _pump(self) -> bool:
+    def _pump(self, in_background: bool = False) -> bool:
         return False

@@ -20,6 +20,7 @@ from .transmit import CLOSED, CLOSING, CONNECTING, OPEN
 # Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
 UNREAD_LIMIT = 16 * 1024 * 1024
 _MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
+_HOLD_SECONDS = 0.2  # how long the background leaves it to the script to read and answer what came before
 
 
 class Inbound(Framed):
@@ -37,6 +38,7 @@ class Inbound(Framed):
         self.touched = False
         self.watched = False
         self._held: Violation | None = None
+        self._held_at = 0.0
         self._queues: dict[int, deque[Any]] = {TEXT: deque(), BINARY: deque()}
         self._unread = 0
         self._first: tuple[int, int] | None = None  # the kind and cost of the message that came when none was unread
@@ -129,6 +131,8 @@ class Inbound(Framed):
             return None
         message = self._queues[kind].popleft()
         self._unread -= _cost(message)
+        if self._held is not None:
+            self._held_at = time.monotonic()
         if self._first is not None and self._first[0] == kind:
             self._first = None
         self._note_rest(self._unread > 0 or self._messages.inside())
@@ -139,8 +143,11 @@ class Inbound(Framed):
             self.resumed()
         return message
 
-    def _take_message(self) -> bool:
-        """Put the next message of what has come into its queue; control frames before it are dealt with."""
+    def _take_message(self, in_background: bool = False) -> bool:
+        """Put the next message of what has come into its queue; control frames before it are dealt with.
+
+        in_background: see _act_in_turn().
+        """
         while self.state == OPEN:
             if self._incoming:
                 self._messages.feed(self._incoming.take_bytes(len(self._incoming)) or b"")
@@ -148,12 +155,9 @@ class Inbound(Framed):
                 event = None if self._held is not None else self._messages.next_event()
             except Violation as violation:
                 self._held = violation
-                if self._unread and not self.watched:
-                    self.resumed()  # no poller wakes the background for it
+                self._held_at = time.monotonic()
             if self._held is not None:
-                # Told when what came before it was read.
-                if not self._unread:
-                    self._act_on_held()
+                self._act_in_turn(in_background)
                 return False
             if event is None:
                 return False
@@ -170,6 +174,26 @@ class Inbound(Framed):
             assert isinstance(value, bytes)
             self._control(kind, value)
         return False
+
+    def _act_in_turn(self, in_background: bool) -> None:
+        """Act on what is held if everything before it was read; else see that the background will.
+
+        in_background: the script may be about to answer the message that it has just read, and is
+        not to find the connection closed; its own next call acts at once.
+        """
+        if not self._unread and not (in_background and self.touched):
+            self._act_on_held()
+            return
+        self._note_rest(True)
+        if not self.watched:
+            self.resumed()  # no poller wakes it for this
+
+    def _wait_or_act(self) -> None:
+        """In the background: act on what is held, unless there still is time to read and answer what came before."""
+        if time.monotonic() - self._held_at >= _HOLD_SECONDS:
+            self._act_on_held()
+        else:
+            self.resumed()
 
     def _act_on_held(self) -> None:
         violation, self._held = self._held, None
@@ -212,7 +236,7 @@ class Inbound(Framed):
                 if not has_read:
                     break
 
-    def _pump(self) -> bool:
+    def _pump(self, in_background: bool = False) -> bool:
         """Read once, and put what comes where it waits. True: there may be more."""
         with self._lock:
             has_read = False
@@ -220,7 +244,7 @@ class Inbound(Framed):
                 if self._is_full():
                     self._paused = True
                     return False
-                if self._take_message():
+                if self._take_message(in_background):
                     continue
                 if has_read or self.state != OPEN or self._held is not None:
                     break

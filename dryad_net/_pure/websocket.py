@@ -31,8 +31,9 @@ class WebSocket(Inbound):
         Returns what must become possible before there is more to do (READ, WRITE).
         """
         with self._lock:
-            self._act_on_held()  # nobody has read what came before it since the last look
-        self._pump()
+            if self._held is not None:
+                self._wait_or_act()
+        self._pump(True)
         if self.state != OPEN:
             return 0
         flushed = self.flush()
