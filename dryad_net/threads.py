@@ -1,4 +1,4 @@
-"""Threads of the library's own."""
+"""Threads of the library's own, and locks that may be had or not."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
     except RuntimeError as error:
         raise OSError(errno.EAGAIN, str(error)) from error
     return thread
+
+
+def take(lock: threading.Lock, seconds: float, taken: list[bool]) -> bool:
+    """Take a lock, waiting so long, and note in `taken` whether it was had.
+
+    seconds: 0 does not wait, -1 waits without limit. Called inside the caller's ``try``, whose
+    ``finally`` gives the lock back if ``True in taken``: between acquire() and a ``try`` behind it a
+    signal's handler may raise, and nobody would ever give it back.
+    """
+    taken.extend(map(lock.acquire, (seconds != 0,), (min(seconds, threading.TIMEOUT_MAX) or -1,)))
+    return True in taken
 
 
 def _without_signals(run: Callable[..., None], args: tuple[Any, ...]) -> None:

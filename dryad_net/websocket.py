@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from .errors import NetworkError
 from .opening import ClientOpening, Opening, ServerOpening, compressors
 from .options import KEEPALIVE, NODELAY
 from .table import table
+from .threads import take
 from .url import parse
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class Connection(websocket.WebSocket):
         if opening is None:
             return True
         deadline = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
-        seconds = -1.0 if deadline is None else min(timeout_ms / 1000, threading.TIMEOUT_MAX)
-        if not opening.lock.acquire(blocking=timeout_ms != 0, timeout=seconds if timeout_ms else -1):
-            return False
+        taken: list[bool] = []
         try:
-            return self._go_on(opening, deadline)
+            seconds = -1 if deadline is None else timeout_ms / 1000
+            return take(opening.lock, seconds, taken) and self._go_on(opening, deadline)
         finally:
-            opening.lock.release()
+            if True in taken:
+                opening.lock.release()
 
     def _go_on(self, opening: Opening, deadline: float | None) -> bool:
         while not self.is_closed():

@@ -38,8 +38,8 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
     if not (path.name == "__init__.py" and path.parent != PACKAGE)
 }
-# What the byte-level core may know of the layers above it: how errors are called, and the kinds of arguments.
-CORE_MAY_USE = {"errors", "checks", "close_codes"}
+# What the byte-level core may know of the layers above it: how errors are called, the kinds of arguments, and locks.
+CORE_MAY_USE = {"errors", "checks", "close_codes", "threads"}
 
 
 def position(module: str) -> int:

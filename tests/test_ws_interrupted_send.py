@@ -1,53 +1,79 @@
-"""Ctrl-C in the middle of a send: the message does not go out twice, wherever the interpreter was."""
+"""Ctrl-C in the middle of a send or a broadcast: what is sent goes out whole and once, wherever the interpreter was."""
 
 from __future__ import annotations
 
+import dis
+import itertools
 import sys
-from types import FrameType
+from collections.abc import Callable
+from functools import cache, partial
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
-from support import Running
-from ws_support import WsLink
+from support import Link, Running
+from ws_support import Upgrade, WsLink
 
 import dryad_net as net
 
 pytestmark = pytest.mark.skipif(net.backend != "pure", reason="the compiled half sends and counts in one step")
-STEPS = 24  # more than sending one message has lines
+STEPS = 40  # more than these functions make calls for one message
+# Where a send(2) is made, and who calls it for a message and a broadcast.
+SENDING = ("_flush_queue", "_wait_for_turn", "_send_in_turn_or_queue")
+BROADCASTING = ("_flush_queue", "_transmit", "offer", "_offer_message")
 
 
-def interrupt_at(step: int) -> Any:
-    """A trace function that raises KeyboardInterrupt before a line of _flush_queue(), as a signal's handler may."""
+def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
+    """A trace function that raises KeyboardInterrupt after a call that they make: where a signal's handler may."""
     left = step
 
-    def line(frame: FrameType, event: str, argument: Any) -> Any:
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal left
-        if event == "line":
+        if event == "opcode" and frame.f_lasti in after_calls(frame.f_code):
             left -= 1
             if left == 0:
                 sys.settrace(None)
                 raise KeyboardInterrupt
-        return line
+        return trace
 
-    def call(frame: FrameType, event: str, argument: Any) -> Any:
-        return line if frame.f_code.co_name == "_flush_queue" else None
+    def enter(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_name not in functions:
+            return None
+        frame.f_trace_opcodes = True
+        return trace
 
-    return call
+    return enter
+
+
+@cache
+def after_calls(code: CodeType) -> set[int]:
+    """The offsets of the instructions behind those that call something."""
+    instructions = list(dis.get_instructions(code))
+    return {
+        behind.offset
+        for before, behind in itertools.pairwise(instructions)
+        if before.opname.startswith("CALL")
+    }
+
+
+def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> None:
+    """Make a call that is interrupted after the step-th call of these functions."""
+    before = sys.gettrace()
+    sys.settrace(interrupt_at(step, functions))
+    try:
+        call()
+    except KeyboardInterrupt:
+        pass  # what was begun is the background's now
+    finally:
+        sys.settrace(before)
 
 
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_never_twice(ws: WsLink, size: int) -> None:
-    before = sys.gettrace()
     outcomes = []
     for step in range(1, STEPS):
         message = str(step) * size
-        sys.settrace(interrupt_at(step))
-        try:
-            net.native_ws_send(ws.id, message)
-        except KeyboardInterrupt:
-            pass  # what was begun is the background's now
-        finally:
-            sys.settrace(before)
+        interrupted(step, SENDING, partial(net.native_ws_send, ws.id, message))
         marking = Running(net.native_ws_send, ws.id, "behind it")
         came = [ws.peer.message()]
         while came[-1] != "behind it":
@@ -57,3 +83,40 @@ def test_never_twice(ws: WsLink, size: int) -> None:
         outcomes.append(len(came) - 1)
     assert outcomes[0] == 0  # interrupted before anything was begun
     assert outcomes[-1] == 1  # not interrupted any more
+
+
+def test_a_broadcast_is_never_torn(ws_server: int, ws_dial: Upgrade) -> None:
+    """More than the kernel takes at once: the rest must follow."""
+    link = ws_dial(ws_server)
+    net.native_ws_set_timeout(link.id, -1)
+    outcomes = []
+    for step in range(1, STEPS):
+        message = str(step % 10) * 8_000_000
+        interrupted(step, BROADCASTING, partial(net.native_ws_broadcast, ws_server, message))
+        marking = Running(net.native_ws_send, link.id, "behind it")
+        came = [link.peer.message()]
+        while came[-1] != "behind it":
+            came.append(link.peer.message())
+        marking.result()
+        assert came[:-1] in ([], [message])
+        outcomes.append(len(came) - 1)
+    assert outcomes[0] == 0
+    assert outcomes[-1] == 1
+
+
+def test_nor_that_of_a_stream(server: int, dial: Callable[..., Link]) -> None:
+    link = dial(server)
+    net.native_tcp_set_timeout(link.id, -1)
+    sizes = []
+    for step in range(1, STEPS):
+        message = b"%d" % (step % 10) * 8_000_000
+        interrupted(step, BROADCASTING, partial(net.native_tcp_broadcast, server, message))
+        marking = Running(net.native_tcp_send, link.id, "#")
+        came = b""
+        while not came.endswith(b"#"):
+            came += link.raw.recv(1 << 20)
+        marking.result()
+        assert came in (b"#", message + b"#")
+        sizes.append(len(came))
+    assert sizes[0] == 1
+    assert sizes[-1] > 1

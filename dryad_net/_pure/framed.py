@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import IdError, NetworkError, NetworkTimeoutError
+from ..threads import take
 from .frame import CLOSE
 from .sock import READABLE, WRITABLE, deadline_after, wait_ready
 from .stream import lock_seconds
@@ -53,16 +54,18 @@ class Framed(Transmitter):
     def _send_message(self, opcode: int, data: bytes | memoryview) -> None:
         self._check_open()
         deadline = deadline_after(self.timeout_ms)
-        if not self._sending.acquire(timeout=lock_seconds(deadline)):
-            raise NetworkTimeoutError(_NOTHING_SENT)
-        self._turn_taken = True
+        taken: list[bool] = []
         try:
+            if not take(self._sending, lock_seconds(deadline), taken):
+                raise NetworkTimeoutError(_NOTHING_SENT)
+            self._turn_taken = True
             self._wait_for_turn(deadline)
             self._send_in_turn_or_queue(opcode, data, deadline)
         finally:
-            self._turn_taken = False
-            self._sending.release()
-            self._after_sending()
+            if True in taken:
+                self._turn_taken = False
+                self._sending.release()
+                self._after_sending()
         if opcode < CLOSE:
             self.messages_sent += 1
             self.bytes_sent += len(data)

@@ -337,5 +337,5 @@ def _cost(message: str | bytes) -> int:
     """What an unread message holds in memory."""
     if isinstance(message, bytes):
         return _MESSAGE_COST + len(message)
-    widest = max(message, default="")
+    widest = "" if message.isascii() else max(message)  # looks at every character
     return _MESSAGE_COST + len(message) * (1 if widest < "\u0100" else 2 if widest < "\U00010000" else 4)

@@ -10,6 +10,7 @@ from collections import deque
 from typing import NoReturn
 
 from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
+from ..threads import take
 from .poll import READ, WRITE
 from .receiver import Receiver
 from .sock import NO_SIGNAL, WRITABLE, Socket, deadline_after
@@ -47,12 +48,14 @@ class Stream(Receiver):
         deadline = deadline_after(self.timeout_ms)
         with self._lock:
             self._check_writable()
-        if not self._sending.acquire(timeout=lock_seconds(deadline)):
-            raise NetworkTimeoutError("nothing was sent before the time was up")
+        taken: list[bool] = []
         try:
+            if not take(self._sending, lock_seconds(deadline), taken):
+                raise NetworkTimeoutError("nothing was sent before the time was up")
             return self._send_in_turn(view, deadline)
         finally:
-            self._sending.release()
+            if True in taken:
+                self._sending.release()
 
     def _send_in_turn(self, view: memoryview, deadline: float | None) -> int:
         sent = 0
@@ -97,25 +100,22 @@ class Stream(Receiver):
         with self._lock:
             if self._broken or not self.is_connected():
                 return 0
-            rest = memoryview(data)
-            if not self._outgoing and self._sending.acquire(blocking=False):
-                try:
-                    rest = rest[self._socket.send(rest, NO_SIGNAL) :]
-                except BlockingIOError:
-                    pass
-                except OSError as error:
-                    self._break(error)
-                    return 0
-                finally:
+            # Queued first: where a signal's handler raises in the middle, what is left of it is known.
+            self._outgoing.append(memoryview(data))
+            self.outgoing_size += len(data)
+            taken: list[bool] = []
+            try:
+                if take(self._sending, 0, taken):
+                    self._flush_queue()
+            finally:
+                if True in taken:
                     self._sending.release()
-            if not rest:
-                return 1
-            if self.outgoing_size + len(rest) > limit:
+            if self._broken:
+                return 0
+            if self.outgoing_size > limit:
                 self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
                 return 0
-            self._outgoing.append(rest)
-            self.outgoing_size += len(rest)
-            return 2
+            return 2 if self._outgoing else 1
 
     def drop(self, reason: str) -> None:
         """Give up on this peer: what is queued goes, both directions end, the next call says why."""
@@ -128,13 +128,15 @@ class Stream(Receiver):
 
     def flush(self) -> bool:
         """Send what is queued, without waiting. True when nothing is left to send."""
-        if not self._sending.acquire(blocking=False):
-            return False  # in the middle of somebody's bytes; they flush first thing
+        taken: list[bool] = []
         try:
+            if not take(self._sending, 0, taken):
+                return False  # in the middle of somebody's bytes; they flush first thing
             with self._lock:
                 return self._flush_queue()
         finally:
-            self._sending.release()
+            if True in taken:
+                self._sending.release()
 
     def _flush_queue(self) -> bool:
         while self._outgoing:
@@ -190,7 +192,5 @@ class Stream(Receiver):
 
 
 def lock_seconds(deadline: float | None) -> float:
-    """A deadline as Lock.acquire takes it."""
-    if deadline is None:
-        return -1
-    return min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
+    """A deadline as take() takes it."""
+    return -1 if deadline is None else max(deadline - time.monotonic(), 0)

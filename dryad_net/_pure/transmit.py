@@ -10,7 +10,7 @@ from ..close_codes import build as close_payload
 from ..errors import NetworkError
 from .frame import CLOSE, CONTINUATION, PONG, build
 from .message import Messages
-from .sock import NO_SIGNAL, Socket
+from .sock import Socket
 from .stream import Stream
 
 CONNECTING = 0
@@ -141,18 +141,10 @@ class Transmitter(Stream):
     def _transmit(self, data: bytes) -> None:
         if self._broken or self._socket.fileno() < 0:
             return
-        rest = memoryview(data)
-        if not self._outgoing and not self._turn_taken:
-            try:
-                rest = rest[self._socket.send(rest, NO_SIGNAL) :]
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._break(error)
-                return
-        if rest:
-            self._outgoing.append(rest)
-            self.outgoing_size += len(rest)
+        # Queued first: where a signal's handler raises in the middle, what is left of it is known.
+        self._outgoing.append(memoryview(data))
+        self.outgoing_size += len(data)
+        if self._turn_taken or not self._flush_queue():
             self.leave_to_service()
 
     def flush(self) -> bool:

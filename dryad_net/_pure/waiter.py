@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ..threads import take
 from .sock import LONGEST_WAIT, Attention, Socket, attendants, deadline_after
 
 
@@ -78,12 +79,14 @@ class Waiter:
         None, if another thread is waiting with it.
         Errors: what `resolve` raises; OSError.
         """
-        if not self._busy.acquire(blocking=False):
-            return None
+        taken: list[bool] = []
         try:
+            if not take(self._busy, 0, taken):
+                return None
             return self._wait_alone(ids, timeout_ms, resolve)
         finally:
-            self._busy.release()
+            if True in taken:
+                self._busy.release()
 
     def _wait_alone(self, ids: list[Any], timeout_ms: int, resolve: Callable[[list[Any]], list[Any]]) -> list[int]:
         if not self._is_last(ids) or self._seen_closings != Attention.closings:
