@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from . import log, service
 from ._backend import poll, sock, stream
 from .connect import connect as connect_socket
+from .errors import NetworkError
 from .options import Linger
 from .table import table
 
@@ -48,6 +49,12 @@ class Connection(stream.Stream):
         """Set SO_LINGER (socket(7)); close() heeds it too."""
         super().set_linger(enable, seconds)
         self.linger = Linger(enable, seconds)
+
+    def broke(self, trouble: NetworkError) -> None:
+        """The connection broke, by this error."""
+        if self.is_closed():
+            return  # the script has said all it had to say, and so has the log
+        log.note(log.INFO, self, "broken: %s", trouble.detail)
 
     def drop(self, reason: str) -> None:
         """Give up on this peer; the next call says why."""

@@ -42,5 +42,7 @@ cdef class Receiver(Socket):
     cdef int take_in(self, const char *data, size_t size) except -1
     cdef int lose(self) except -1
     cdef int fail(self, Py_ssize_t failed) except -1
+    cdef int break_off(self, Py_ssize_t failed) except -1
+    cdef int tell_broken(self, trouble) except -1
     cdef int raise_trouble(self) except -1
     cdef int drain(self) except -1

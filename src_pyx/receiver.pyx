@@ -428,10 +428,27 @@ cdef class Receiver(Socket):
     cdef int fail(self, Py_ssize_t failed) except -1:
         """The connection broke while reading: no more comes, and the next call may say why."""
         self.ended = True
+        return self.break_off(failed)
+
+    cdef int break_off(self, Py_ssize_t failed) except -1:
+        """The connection broke, which the next call may say."""
+        cdef object trouble
         if not self.broken:
             self.broken = True
-            self.trouble = from_errno(<int> -failed)
+            self.trouble = trouble = from_errno(<int> -failed)
+            self.tell_broken(trouble)
         return 0
+
+    cdef int tell_broken(self, trouble) except -1:
+        """broke(), which must not cost what is left to do."""
+        try:
+            self.broke(trouble)
+        except MemoryError:
+            return 0  # nobody but a log misses it
+        return 0
+
+    def broke(self, trouble):
+        """The connection broke, by this error; a subclass may want to tell."""
 
     cdef int raise_trouble(self) except -1:
         cdef object trouble = self.trouble

@@ -115,9 +115,11 @@ cdef class Stream(Receiver):
 
     cdef Py_ssize_t send_failed(self, Py_ssize_t failed) except -1:
         """The connection broke while writing: said at once. What was received stays readable."""
+        cdef object trouble = from_errno(<int> -failed)
         self.broken = True
         self.trouble = None
-        raise from_errno(<int> -failed)
+        self.tell_broken(trouble)
+        raise trouble
 
     def offer(self, bytes data not None, Py_ssize_t limit):
         """Send without waiting, and queue what the kernel does not take.
@@ -138,8 +140,7 @@ cdef class Stream(Receiver):
             if n == len(data):
                 return 1
             if n < 0 and not would_block(n):
-                self.broken = True
-                self.trouble = from_errno(<int> -n)
+                self.break_off(n)
                 return 0
         if self.outgoing_size + len(data) - max(n, 0) > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
@@ -192,9 +193,7 @@ cdef class Stream(Receiver):
             if n < 0:
                 if would_block(n):
                     return False
-                if not self.broken:
-                    self.broken = True
-                    self.trouble = from_errno(<int> -n)
+                self.break_off(n)
                 self.clear_queue()
                 return True
             if self.outgoing_size == 0:

@@ -19,7 +19,7 @@ from .stream cimport NO_MEMORY, Stream
 from .frame import build
 
 from ..close_codes import build as close_payload
-from ..errors import NetworkError, from_errno
+from ..errors import NetworkError
 
 cdef int64_t DONT_WAIT = 0
 
@@ -217,8 +217,7 @@ cdef class Transmitter(Stream):
             if n == len(data):
                 return 0
             if n < 0 and not would_block(n):
-                self.broken = True
-                self.trouble = from_errno(<int> -n)
+                self.break_off(n)
                 return 0
         try:
             if n > 0:

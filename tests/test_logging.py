@@ -155,6 +155,33 @@ def test_a_reset(ws: WsLink, said: Said) -> None:
     said(logging.INFO, rf"WebSocket connection {ws.id} .*: broken: connection reset by peer \(ECONNRESET\)")
 
 
+def read_all(identifier: int) -> None:
+    while net.native_tcp_recv_blocking(identifier, 65536, -1) is not None:
+        pass
+
+
+def send_until_it_breaks(identifier: int) -> None:
+    while True:
+        net.native_tcp_send(identifier, b"x")
+
+
+@pytest.mark.parametrize("call", [read_all, send_until_it_breaks])
+def test_a_tcp_reset(link: Link, said: Said, call: Callable[[int], None], caplog: pytest.LogCaptureFixture) -> None:
+    reset(link.raw)
+    with pytest.raises(net.NetworkError):
+        call(link.id)
+    reason = r"(connection reset by peer \(ECONNRESET\)|broken pipe \(EPIPE\))"
+    said(logging.INFO, rf"TCP connection {link.id} \(127\.0\.0\.1:\d+\): broken: {reason}")
+    assert sum("broken" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_tcp_reset_that_a_broadcast_finds(server: int, dial: Dial, said: Said) -> None:
+    gone = dial(server)
+    reset(gone.raw)
+    assert wait_until(lambda: net.native_tcp_broadcast(server, b"to whom it may concern") == 0)
+    said(logging.INFO, rf"TCP connection {gone.id} .*: broken: .+")
+
+
 def test_a_close_of_the_peers(ws: WsLink, said: Said, caplog: pytest.LogCaptureFixture) -> None:
     """The reason is whatever the peer likes, and not logged."""
     ws.peer.send(8, close_payload(4000, SECRET))

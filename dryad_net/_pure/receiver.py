@@ -178,7 +178,11 @@ class Receiver(Socket):
     def _break(self, error: OSError) -> None:
         if not self._broken:
             self._broken = True
-            self._trouble = from_os_error(error)
+            self._trouble = trouble = from_os_error(error)
+            self.broke(trouble)
+
+    def broke(self, trouble: NetworkError) -> None:
+        """The connection broke, by this error; a subclass may want to tell."""
 
     def _raise_trouble(self) -> None:
         trouble, self._trouble = self._trouble, None

@@ -88,7 +88,9 @@ class Stream(Receiver):
         """The connection broke while writing: said at once. What was received stays readable."""
         self._broken = True
         self._trouble = None
-        raise from_os_error(error) from error
+        trouble = from_os_error(error)
+        self.broke(trouble)
+        raise trouble from error
 
     def offer(self, data: bytes, limit: int) -> int:
         """Send without waiting, and queue what the kernel does not take.
