@@ -84,7 +84,7 @@ class _Lookup:
 
     def wait(self, deadline: float) -> list[Resolved] | OSError | UnicodeError | None:
         """What came of it; None if that is not known in time."""
-        if not self._done.wait(min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)):
+        if not threads.wait(self._done, deadline):
             return None
         _lookups.pop(self._key, None)
         return self._outcome

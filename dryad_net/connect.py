@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
 import selectors
 import socket
 import time
 from itertools import chain, zip_longest
 
 from .addresses import Resolved, join_host_port, resolve
-from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error
+from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error, words_for
+from .threads import UNHEARD_SECONDS
 
 CONNECT_SECONDS = 30.0
 # The head start of one address before the next is tried beside it (RFC 8305, section 5).
@@ -72,7 +72,7 @@ class _Race:
                     raise NetworkTimeoutError("nobody answered in time (ETIMEDOUT)", errno=errno.ETIMEDOUT)
                 if now >= next_start:
                     break
-                for key, _events in self._selector.select(min(next_start, deadline) - now):
+                for key, _events in self._selector.select(min(next_start - now, deadline - now, UNHEARD_SECONDS)):
                     winner = self._finish(key.fileobj)  # type: ignore[arg-type]
                     if winner is not None:
                         return winner
@@ -115,7 +115,7 @@ class _Race:
         """Of several reasons, one from a host that answered; else the first."""
         number = errno.ECONNREFUSED if errno.ECONNREFUSED in self._errors else self._errors[0]
         if number == errno.ETIMEDOUT:
-            return NetworkTimeoutError(f"{os.strerror(number).lower()} (ETIMEDOUT)", errno=number)
+            return NetworkTimeoutError(f"{words_for(number)} (ETIMEDOUT)", errno=number)
         return from_errno(number)
 
     def close(self) -> None:

@@ -280,6 +280,6 @@ def _parse_group(group: str) -> tuple[Address, int]:
 def _loopback_index() -> int:
     """The loopback interface's index, 0 if it cannot be found."""
     for index, name in socket.if_nameindex():
-        if name in ("lo", "lo0"):
+        if name in ("lo", "lo0", "loopback_0"):  # Linux, the BSDs, Windows
             return index
     return 0

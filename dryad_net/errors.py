@@ -105,13 +105,44 @@ def from_os_error(error: OSError) -> NetworkError:
     return from_errno(error.errno)
 
 
+_WINSOCK = 10000  # from here on, the numbers are those of Windows' sockets
+# Windows' C library has no words for its sockets' errors: these are POSIX'.
+_WORDS = {
+    "EACCES": "permission denied",
+    "EADDRINUSE": "address already in use",
+    "EADDRNOTAVAIL": "cannot assign requested address",
+    "EAFNOSUPPORT": "address family not supported by protocol",
+    "ECONNABORTED": "software caused connection abort",
+    "ECONNREFUSED": "connection refused",
+    "ECONNRESET": "connection reset by peer",
+    "EHOSTUNREACH": "no route to host",
+    "EMSGSIZE": "message too long",
+    "ENETDOWN": "network is down",
+    "ENETRESET": "network dropped connection on reset",
+    "ENETUNREACH": "network is unreachable",
+    "ENOBUFS": "no buffer space available",
+    "ENOPROTOOPT": "protocol not available",
+    "ENOTSOCK": "socket operation on non-socket",
+    "EOPNOTSUPP": "operation not supported",
+    "ESHUTDOWN": "cannot send after transport endpoint shutdown",
+    "ETIMEDOUT": "connection timed out",
+}
 # Where the system's own words would puzzle somebody who knows scripts and not POSIX.
 _PLAINER = {_errno.EDESTADDRREQ: "not connected", _errno.ENOTCONN: "not connected"}
 
 
 def _reason(number: int) -> str:
-    name = _errno.errorcode.get(number, f"errno {number}")
-    return f"{_PLAINER.get(number) or _lower_first(os.strerror(number))} ({name})"
+    name = _errno.errorcode.get(number, f"errno {number}").removeprefix("WSA")
+    return f"{words_for(number)} ({name})"
+
+
+def words_for(number: int) -> str:
+    """What an errno means, in words."""
+    if number in _PLAINER:
+        return _PLAINER[number]
+    if number >= _WINSOCK:
+        return _WORDS.get(_errno.errorcode.get(number, "").removeprefix("WSA"), "the system refuses it")
+    return _lower_first(os.strerror(number))
 
 
 def _lower_first(text: str) -> str:

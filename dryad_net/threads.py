@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+
+# On Windows, Ctrl-C wakes nobody who waits in select or for a lock: whoever does looks up so often, in seconds.
+UNHEARD_SECONDS = 0.1 if sys.platform == "win32" else threading.TIMEOUT_MAX
 
 
 def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
@@ -30,8 +35,21 @@ def take(lock: threading.Lock, seconds: float, taken: list[bool]) -> bool:
     ``finally`` gives the lock back if ``True in taken``: between acquire() and a ``try`` behind it a
     signal's handler may raise, and nobody would ever give it back.
     """
-    taken.extend(map(lock.acquire, (seconds != 0,), (min(seconds, threading.TIMEOUT_MAX) or -1,)))
-    return True in taken
+    while True:
+        piece = UNHEARD_SECONDS if seconds < 0 else min(seconds, UNHEARD_SECONDS)
+        taken.extend(map(lock.acquire, (piece != 0,), (piece or -1,)))
+        if True in taken or piece == seconds:
+            return True in taken
+        if seconds > 0:
+            seconds -= piece
+
+
+def wait(event: threading.Event, until: float) -> bool:
+    """Wait until the event is set or the time is up (monotonic seconds). Returns whether it was set."""
+    while not event.wait(min(max(until - time.monotonic(), 0), UNHEARD_SECONDS)):
+        if time.monotonic() >= until:
+            return False
+    return True
 
 
 def _without_signals(run: Callable[..., None], args: tuple[Any, ...]) -> None:

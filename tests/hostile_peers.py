@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import socket
 import statistics
 import subprocess
@@ -418,10 +417,17 @@ def measure(name: str, scale: float, environment: dict[str, str]) -> Figures:
         victim.stdout.close()
 
 
+def all_descriptors() -> None:
+    """Have as many as this process may."""
+    import resource  # which Windows does not have
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--run"]:
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        all_descriptors()
         name, scale, *ports = sys.argv[2:]
         print(ATTACKS[name](Ports(*map(int, ports)), float(scale)))
         return
@@ -429,8 +435,7 @@ def main() -> None:
     parser.add_argument("--half", nargs="+", default=["compiled", "pure"], help="the halves that are attacked")
     parser.add_argument("--attack", nargs="+", default=list(ATTACKS), choices=ATTACKS, help="these alone")
     options = parser.parse_args()
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    all_descriptors()
     print("| attack | half | it meets with | memory held | CPU of the server | others: median, longest |")
     print("|---|---|---|---|---|---|")
     for name in options.attack:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import select
 import socket
-import termios
+import sys
 from typing import Any, ClassVar
 
 import pytest
@@ -18,6 +17,10 @@ from support import SOON, code_of, port_of, read_exactly, read_to_end, reset, wa
 
 import dryad_net as net
 from dryad_net.table import table
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 # What a peer may send: text, characters in pieces, what is no UTF-8, and the delimiters.
 chunks = st.lists(

@@ -17,8 +17,9 @@ Dial = Callable[..., Link]
 SWITCHES = {
     "nodelay": (net.native_tcp_set_nodelay, socket.IPPROTO_TCP, socket.TCP_NODELAY),
     "keepalive": (net.native_tcp_set_keepalive, socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-    "reuseaddr": (net.native_tcp_set_reuseaddr, socket.SOL_SOCKET, socket.SO_REUSEADDR),
 }
+if not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+    SWITCHES["reuseaddr"] = (net.native_tcp_set_reuseaddr, socket.SOL_SOCKET, socket.SO_REUSEADDR)
 if hasattr(socket, "SO_REUSEPORT"):
     SWITCHES["reuseport"] = (net.native_tcp_set_reuseport, socket.SOL_SOCKET, socket.SO_REUSEPORT)
 SIZES = {

@@ -8,10 +8,11 @@ import ipaddress
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 
 from ..errors import IdError, NetworkTimeoutError, from_errno, from_os_error
-from .sock import READABLE, WRITABLE, Socket, address_tuple, deadline_after
+from .sock import LONGEST_WAIT, READABLE, WINDOWS, WRITABLE, Socket, address_tuple, deadline_after
 
 LARGEST = 65536  # more than any datagram's payload
 LARGEST_PAYLOAD = 65507  # of IPv4 (RFC 768, RFC 791); IPv6 would take 20 bytes more
@@ -22,6 +23,10 @@ _SOCKADDR_SIZE = 16  # struct sockaddr, all zero: AF_UNSPEC is 0
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("9I")
 _MEMINFO_DROPS = 8
+
+# Windows says on any socket that somebody it has sent to does not listen, or cannot be reached; elsewhere
+# only one that has chosen its peer hears of it.
+_ABOUT_OTHERS = (errno.ECONNRESET, errno.ENETRESET)
 
 
 class Destination:
@@ -74,7 +79,7 @@ class Datagram(Socket):
         if not self._connected:
             return False
         self._connected = False
-        if sys.platform == "win32":
+        if WINDOWS:
             self._socket.connect(("0.0.0.0" if self._socket.family == socket.AF_INET else "::", 0))
         else:
             # The socket module cannot say AF_UNSPEC, which connect(2) takes for "nobody".
@@ -126,10 +131,11 @@ class Datagram(Socket):
 
     def _receive(self, size: int, timeout_ms: int) -> tuple[bytes, str, int] | None:
         deadline = deadline_after(timeout_ms)
+        # One byte more than asked for tells whether there was more; Windows loses what does not fit, with an error.
+        room = LARGEST if WINDOWS else min(size + 1, LARGEST)
         while not self._closed:
             try:
-                # One byte more than asked for tells whether there was more.
-                data, sockaddr = self._socket.recvfrom(min(size + 1, LARGEST))
+                data, sockaddr = self._socket.recvfrom(room)
             except BlockingIOError:
                 if not self._wait(READABLE, deadline):
                     return None
@@ -137,6 +143,13 @@ class Datagram(Socket):
             except OSError as error:
                 if self._closed:
                     return None
+                if WINDOWS and not self._connected:
+                    if error.errno in _ABOUT_OTHERS:
+                        continue
+                    if error.errno == errno.EINVAL and self.local_address()[1] == 0:
+                        if not self._pause(deadline):
+                            return None
+                        continue
                 raise from_os_error(error) from error
             cut = data[:size]
             self.packets_received += 1
@@ -144,6 +157,14 @@ class Datagram(Socket):
             self.packets_truncated += len(data) > size
             return (cut, *address_tuple(sockaddr))
         return None
+
+    def _pause(self, deadline: float | None) -> bool:
+        """Wait a while, on Windows, where a socket that is not bound cannot be waited on. False: the time is up."""
+        left = LONGEST_WAIT if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, LONGEST_WAIT))
+        return True
 
     # ---- sending
 

@@ -65,9 +65,9 @@ class Poller:
         Returns the tokens of the ready sockets.
         """
         waker = self._wakers[0]
+        fds = {waker.fileno(): READABLE}
         with self._lock:
-            fds = {fd: events for fd, (_token, events) in self._armed.items()}
-        fds[waker.fileno()] = READABLE
+            fds.update((fd, events) for fd, (_token, events) in self._armed.items())
         ready = wait_ready(fds, None if timeout_ms < 0 else timeout_ms / 1000)
         if waker.fileno() in ready:
             with contextlib.suppress(BlockingIOError):

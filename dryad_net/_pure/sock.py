@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..threads import UNHEARD_SECONDS
+
 if sys.platform == "win32":
     termios = None
 else:
@@ -29,16 +31,20 @@ Made = TypeVar("Made")
 READABLE = 1
 WRITABLE = 2
 
+WINDOWS = sys.platform == "win32"
+# How many sockets Windows' select takes at once (Python's build sets FD_SETSIZE), and how long the first
+# of more of them are waited for before the others are looked at, in seconds.
+SELECT_LIMIT = 512
+_TURN_SECONDS = 0.02
 # How often a waiter looks for itself when no descriptor was left to wake it with.
 _UNWAKABLE_SLICE = 0.05
 # What shutdown says when there is no peer any more, or no socket; the last two on Windows.
 _NOBODY_THERE = (errno.ENOTCONN, errno.EBADF, errno.ECONNRESET, errno.EINVAL, errno.ECONNABORTED, errno.ENOTSOCK)
-_LINGER = "hh" if sys.platform == "win32" else "ii"  # struct linger
+_LINGER = "hh" if WINDOWS else "ii"  # struct linger
 # Python switches SIGPIPE off at its start; a host that starts Python without signal handlers has it on.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
-# The longest wait in one go, in seconds: what poll(2) takes. Windows' select does not notice Ctrl-C, so
-# whoever waits there looks up now and then.
-LONGEST_WAIT = 0.1 if sys.platform == "win32" else 2**31 // 1000 - 1
+# The longest wait in one go, in seconds: what poll(2) takes, or what Ctrl-C may wait for.
+LONGEST_WAIT = UNHEARD_SECONDS if WINDOWS else 2**31 // 1000 - 1
 
 
 # Who waits on many sockets at once (waiter): told when one of them becomes ready other than by its descriptor.
@@ -94,7 +100,8 @@ def adopt(sock: socket.socket) -> Socket:
 def wait_ready(fds: dict[int, int], seconds: float | None) -> set[int]:
     """Wait until one of the descriptors is ready for what it is mapped to, or failed.
 
-    fds: READABLE, WRITABLE or both by descriptor; seconds: None for no limit.
+    fds: READABLE, WRITABLE or both by descriptor, first the one to wake whoever waits with; seconds: None
+    for no limit.
     """
     if hasattr(select, "poll"):
         poller = select.poll()
@@ -104,6 +111,23 @@ def wait_ready(fds: dict[int, int], seconds: float | None) -> set[int]:
             )
         timeout = None if seconds is None else max(min(seconds, LONGEST_WAIT), 0) * 1000
         return {fd for fd, _events in poller.poll(timeout)}
+    if len(fds) <= SELECT_LIMIT:
+        return _select(fds, seconds)
+    numbers = list(fds)
+    groups = [
+        {fd: fds[fd] for fd in numbers[first : first + SELECT_LIMIT]} for first in range(0, len(fds), SELECT_LIMIT)
+    ]
+    until = float("inf") if seconds is None else time.monotonic() + seconds
+    while True:
+        ready = set().union(*(_select(group, 0) for group in groups[1:]))
+        left = max(until - time.monotonic(), 0)
+        ready |= _select(groups[0], 0 if ready else min(left, _TURN_SECONDS))
+        if ready or left == 0:
+            return ready
+
+
+def _select(fds: dict[int, int], seconds: float | None) -> set[int]:
+    """wait_ready() over select(2), for no more sockets than it takes."""
     reading = [fd for fd, events in fds.items() if events & READABLE]
     writing = [fd for fd, events in fds.items() if events & WRITABLE]
     try:
@@ -276,7 +300,13 @@ class Socket:
 
     def local_address(self) -> tuple[str, int]:
         """The socket's own (ip, port) (getsockname(2))."""
-        return address_tuple(self._socket.getsockname())
+        try:
+            return address_tuple(self._socket.getsockname())
+        except OSError as error:
+            if not WINDOWS or error.errno != errno.EINVAL:
+                raise
+            # There, a socket that is not bound has no address.
+            return ("::" if self._socket.family == socket.AF_INET6 else "0.0.0.0", 0)
 
     def peer_address(self) -> tuple[str, int]:
         """The peer's (ip, port) (getpeername(2))."""
@@ -350,8 +380,8 @@ class Listener(Socket):
             except BlockingIOError:
                 if not self._wait(READABLE, deadline):
                     return None
-            except ConnectionAbortedError:
-                continue
+            except (ConnectionAbortedError, ConnectionResetError):
+                continue  # gone again; the second is Windows' word for it
             except OSError as error:
                 if self._closed:
                     return None

@@ -18,7 +18,22 @@ from collections.abc import Callable
 from typing import Any
 
 from ..threads import take
-from .sock import LONGEST_WAIT, Attention, Socket, attendants, deadline_after
+from .sock import LONGEST_WAIT, READABLE, Attention, Socket, attendants, deadline_after, wait_ready
+
+
+class _Select(selectors.SelectSelector):
+    """Windows' select for any number of sockets, and for those that are closed meanwhile."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Those that are readable, or closed; timeout: in seconds, None for no limit."""
+        keys = {key.fd: key for key in self.get_map().values()}  # in the order of registration
+        ready = wait_ready(dict.fromkeys(keys, READABLE), timeout)
+        return [(keys[fd], selectors.EVENT_READ) for fd in ready]
+
+
+_Selector: type[selectors.BaseSelector] = selectors.DefaultSelector
+if issubclass(_Selector, selectors.SelectSelector):
+    _Selector = _Select
 
 
 class Waiter:
@@ -28,7 +43,7 @@ class Waiter:
     """
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = _Selector()
         self._wakers = socket.socketpair()
         for waker in self._wakers:
             waker.setblocking(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from ..checks import BOOLEAN, KERNEL_SIZE, LINGER, TIMEOUT
 from ..listener import Server
 from ..options import KEEPALIVE, NODELAY, RECV_BUFFER, REUSEADDR, REUSEPORT, SEND_BUFFER, Option
@@ -68,7 +70,8 @@ def native_tcp_set_reuseaddr(either: Connection | Server, enable: bool) -> None:
         refuses it).
     See socket(7), SO_REUSEADDR.
     """
-    _set(either, REUSEADDR, enable)
+    if not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows has it so, and means something else by the name
+        _set(either, REUSEADDR, enable)
 
 
 @native("tcp", socket_id=EITHER, enable=BOOLEAN)
