@@ -12,9 +12,10 @@ os.environ["DRYAD_NET_BACKEND"] = "pure"
 from dryad_net.version import __version__  # noqa: E402
 
 project = "dryad_net"
+language = "en"  # but for docs/pt; see _ext/html_language.py
 copyright = "the authors of dryad_net"  # noqa: A001 - Sphinx's own name for it
 release = version = __version__
-extensions = ["myst_parser", "reference", "dryad_lexer"]
+extensions = ["myst_parser", "reference", "dryad_lexer", "html_language"]
 exclude_patterns = ["_ext"]
 nitpicky = True
 smartquotes = False

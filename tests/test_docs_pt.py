@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from docs_support import DOCS
+from html_language import say_language
 from languages import english, portuguese, portuguese_texts
 
 import dryad_net as net
@@ -54,3 +55,10 @@ def test_no_accent_is_missing(page: Path) -> None:
     text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     words = set(re.findall(r"(?<![\w./(])\w+(?![\w./])", text.lower()))
     assert not words & set(UNACCENTED)
+
+
+def test_its_pages_say_which_language_they_are_in() -> None:
+    for page, language in (("pt/inicio", "pt"), ("quickstart", "en"), ("genindex", "en")):
+        context = {"language": "en"}
+        say_language(None, page, "page.html", context, None)
+        assert context["language"] == language

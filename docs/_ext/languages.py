@@ -22,8 +22,12 @@ TEXTS = Path(__file__).resolve().parent.parent / "pt" / "functions.toml"
 
 
 class Language(NamedTuple):
-    """The words of the reference; prefix: of its labels; describe: what is said about a function."""
+    """The words of the reference.
 
+    tag: the language as HTML has it; prefix: of its labels; describe: what is said about a function.
+    """
+
+    tag: str
     prefix: str
     function: str
     does: str
@@ -60,11 +64,11 @@ def portuguese(function: NativeFunction) -> Documented:
 
 
 ENGLISH = Language(
-    *("", "function", "what it does", "Arguments", "Returns", "Errors", "Limits", "See"),
+    *("en", "", "function", "what it does", "Arguments", "Returns", "Errors", "Limits", "See"),
     english,
 )
 PORTUGUESE = Language(
-    *("pt-", "função", "o que faz", "Argumentos", "Retorna", "Erros", "Limites", "Veja"),
+    *("pt", "pt-", "função", "o que faz", "Argumentos", "Retorna", "Erros", "Limites", "Veja"),
     portuguese,
 )
 
