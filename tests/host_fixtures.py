@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host_support import PROGRAMS, Call, Host, compile_c
+from host_support import PROGRAMS, Call, Host, compile_c, library
 
 from dryad_net.host import locations
 
 
 @pytest.fixture(scope="session")
 def ffi_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library()  # what it is for
     return compile_c(PROGRAMS / "ffi_call.c", tmp_path_factory.mktemp("host") / "ffi_call")
 
 
 @pytest.fixture
 def scripts_folder(tmp_path: Path) -> Path:
     """Where scripts find the modules that they import, in dryad_net/."""
+    library()  # which they open
     (tmp_path / "dryad_net").mkdir()
     for module in locations.modules().glob("*.dryad"):
         shutil.copy(module, tmp_path / "dryad_net")

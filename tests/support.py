@@ -24,6 +24,8 @@ from dryad_net.table import table
 
 # How long anything may take that should happen at once: generous, for machines that are busy.
 SOON = 10.0
+# Are programs that tests talk to or compile with an error if they are missing? .ci/run, which installs all, says so.
+NOTHING_MISSING = os.environ.get("DRYAD_NET_NOTHING_MISSING") == "1"
 FORM = re.compile(r"^E\d{4} native_\w+: .")
 HAS_IPV6 = socket.has_ipv6 and Path("/proc/net/if_inet6").exists() if sys.platform == "linux" else socket.has_ipv6
 

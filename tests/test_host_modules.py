@@ -203,6 +203,7 @@ def test_what_is_not_dryad_is_noticed(source: str) -> None:
 
 
 def test_paths() -> None:
+    library()
     result = run("paths")
     assert (result.returncode, result.stderr) == (0, "")
     told = dict(re.findall(r"^(\w+): +(\S+)$", result.stdout, re.MULTILINE))
@@ -244,6 +245,7 @@ def test_paths_when_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch, caps
     def refuse(*_: Any) -> Any:
         raise PermissionError("read-only")
 
+    library()
     monkeypatch.setattr(locations, "_up_to_date", refuse)
     assert paths.run("modules") == 1
     assert capsys.readouterr().err == "the modules cannot be written: read-only\n"

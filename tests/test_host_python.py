@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from host_support import VERSIONS, Call, library, pythons
+from support import NOTHING_MISSING
 
 pytest_plugins = ["host_fixtures"]
 
@@ -33,7 +33,7 @@ def why(start_host: Call, path: Path | None = None, **more: str) -> str:
 
 def test_the_versions_that_ci_must_have() -> None:
     assert OWN in PYTHONS or PYTHONS
-    if os.environ.get("CI"):
+    if NOTHING_MISSING:
         assert PYTHONS.keys() >= {"3.11"}
 
 
