@@ -1,7 +1,7 @@
 """The compiled half's C for the systems that are not here: the BSDs, macOS, musl, 32 bits, big-endian.
 
 Its headers are compiled, warnings being errors, with Linux's own macros taken away and kqueue(2) from
-portability/kqueue, which makes it of epoll(7). `.ci/kqueue` runs the whole suite over a build like that.
+portability/kqueue, which makes it of epoll(7). `.ci/long kqueue` runs the whole suite over a build like that.
 Masking is run on a big-endian processor of 32 bits where there is a compiler and an emulator for one.
 """
 
