@@ -141,7 +141,8 @@ class Connection(websocket.WebSocket):
         self.pinged_at = None
         if self.opening is None and self.is_open():
             self.deadline = time.monotonic() + KEEPALIVE_SECONDS if self.keeps_alive else None
-            service.schedule(self)
+            with contextlib.suppress(OSError):  # no thread to be had: TCP's own probes are left
+                service.schedule(self)
 
     def set_compressing(self, enable: bool) -> None:
         """After the handshake: stop or go on compressing what we send. It must have been agreed."""
