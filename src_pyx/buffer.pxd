@@ -1,4 +1,5 @@
 cimport cython
+from cpython.object cimport PyObject
 
 cdef enum:
     BLOCK = 262144  # one read; more gained nothing on loopback, and it stays in a second-level cache
@@ -19,8 +20,13 @@ cdef class Buffer:
     cdef size_t scanned
     cdef bytes sought
     cdef bint on_block
+    cdef PyObject *text  # an ASCII str of `capacity` that nobody else has, if `data` is its storage
+    cdef bint other  # ... and of that which was scanned, not all is ASCII
+    cdef size_t record  # how large the last record was
 
     cdef char *reserve(self, size_t room) except NULL
+    cdef char *gather(self, size_t *room) except NULL
+    cdef int resize(self, size_t capacity) except -1
     cdef void commit(self, size_t size) noexcept
     cdef void attach(self, char *block, size_t size) noexcept
     cdef void settle(self) noexcept
@@ -28,6 +34,7 @@ cdef class Buffer:
     cdef object pop_bytes(self, size_t size)
     cdef object pop_text(self, size_t size, bint final)
     cdef object pop_text_until(self, bytes delimiter)
+    cdef object pop_gathered(self, size_t size)
     cdef size_t room(self, size_t size) noexcept
     cpdef bint has_character(self)
     cdef size_t first_character(self, size_t limit, bint final)

@@ -4,15 +4,25 @@ A Buffer owns memory only while there is something in it. What a read brings lie
 all connections share; it is attached to the buffer of the connection that read, taken from there,
 and only what is left over afterwards moves to memory of the buffer's own (`settle`). No call gives
 up the GIL between `attach` and `settle`, so a block is never seen by two connections.
+
+A large record, which a delimiter ends, is gathered in the storage of a str: that is the record, when
+it is complete and ASCII, and no byte of it is copied.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
 from libc.string cimport memcpy, memmove
 
-from .scan cimport find_end
+from .scan cimport find_end, find_end_of_text, is_ascii
 from .text cimport decode_front, decode_text
+
+cdef extern from "Python.h":
+    PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most) except NULL
+    char *text_data "PyUnicode_DATA"(PyObject *text)
+    int PyUnicode_Resize(PyObject **text, Py_ssize_t size) except -1
 
 cdef extern from "utf8.h" nogil:
     int dryad_utf8_character(const unsigned char *data, size_t size) noexcept
@@ -21,6 +31,7 @@ cdef enum:
     # malloc() puts large memory 16 bytes into a page, where the kernel's copies are four times slower
     # on some processors than to a place 64 bytes in.
     BLOCK_OFFSET = 48
+    MOST_FORESEEN = 4194304  # of a record that may be as large as the last one, what is set aside at once
 
 cdef char *spare_block = NULL
 
@@ -75,8 +86,10 @@ cdef class Buffer:
 
     def __cinit__(self):
         self.data = NULL
+        self.text = NULL
         self.lead = 0
-        self.start = self.end = self.capacity = self.scanned = 0
+        self.start = self.end = self.capacity = self.scanned = self.record = 0
+        self.other = False
         self.sought = None
         self.on_block = False
 
@@ -104,16 +117,53 @@ cdef class Buffer:
                 memmove(self.data, self.data + self.start, held)
                 self.end = held
                 self.start = 0
-            self.on_block = False  # what it becomes is no block for others
-            data = <char *> PyMem_RawRealloc(NULL if self.data == NULL else self.data - self.lead, self.lead + wanted)
-            if data == NULL:
-                raise MemoryError
-            data += self.lead
-            self.data = data
-            self.capacity = wanted
+            self.resize(wanted)
+            data = self.data
         self.start = 0
         self.end = held
         return data + held
+
+    cdef int resize(self, size_t capacity) except -1:
+        cdef char *data
+        if self.text != NULL:
+            PyUnicode_Resize(&self.text, capacity)
+            self.data = text_data(self.text)
+        else:
+            self.on_block = False  # what it becomes is no block for others
+            data = <char *> PyMem_RawRealloc(NULL if self.data == NULL else self.data - self.lead, self.lead + capacity)
+            if data == NULL:
+                raise MemoryError
+            self.data = data + self.lead
+        self.capacity = capacity
+        return 0
+
+    cdef char *gather(self, size_t *room) except NULL:
+        """Room behind the last byte, as reserve() makes it, in the str that a large record becomes.
+
+        A record is mostly as large as the last one: if so, what is read ends with it, and nothing is
+        left over that would have to be moved.
+        """
+        cdef size_t held = self.end - self.start
+        cdef size_t scanned = self.scanned
+        cdef size_t capacity = min(self.record, <size_t> MOST_FORESEEN)
+        cdef PyObject *text
+        if self.text == NULL:
+            if capacity <= held:
+                capacity = 2 * held
+            text = new_text(capacity, 127)
+            if held:
+                memcpy(text_data(text), self.data + self.start, held)
+            self.reset()
+            self.text = text
+            self.data = text_data(text)
+            self.capacity = capacity
+            self.end = held
+            self.scanned = scanned
+            self.other = not is_ascii(self.data, scanned)
+        elif self.end == self.capacity:
+            self.reserve(BLOCK)
+        room[0] = self.capacity - self.end
+        return self.data + self.end
 
     cdef void commit(self, size_t size) noexcept:
         """`size` bytes have been written to what reserve() returned."""
@@ -158,14 +208,17 @@ cdef class Buffer:
 
     cdef void reset(self) noexcept:
         """Let everything go."""
-        if self.on_block:
+        if self.text != NULL:
+            Py_XDECREF(self.text)
+            self.text = NULL
+        elif self.on_block:
             release_block(self.data)
         elif self.data != NULL:
             PyMem_RawFree(self.data - self.lead)
         self.data = NULL
         self.lead = 0
         self.start = self.end = self.capacity = self.scanned = 0
-        self.on_block = False
+        self.on_block = self.other = False
 
     cdef object pop_bytes(self, size_t size):
         cdef size_t taken = min(size, self.end - self.start)
@@ -230,15 +283,49 @@ cdef class Buffer:
         if delimiter is not self.sought:
             self.sought = delimiter
             self.scanned = 0
-        size = find_end(self.data + self.start, held, self.scanned,
-                        <const char *> delimiter, len(delimiter))
+            self.other = False
+        if self.text == NULL:
+            size = find_end(self.data + self.start, held, self.scanned,
+                            <const char *> delimiter, len(delimiter))
+        else:
+            size = find_end_of_text(self.data + self.start, held, self.scanned,
+                                    <const char *> delimiter, len(delimiter), &self.other)
         if size < 0:
             self.scanned = held
             return None
+        # Among large records a few short ones may be, and do not count.
+        self.record = max(<size_t> size, self.record - self.record // 16)
+        if self.text != NULL and self.start == 0:
+            return self.pop_gathered(size)
         text = decode_text(self.data + self.start, size, "surrogateescape")
         self.consume(size)
         self.scanned = 0
         return text
+
+    cdef object pop_gathered(self, size_t size):
+        """The record that is at the beginning of the str; what follows it moves to memory of its own."""
+        cdef size_t rest = self.end - size
+        cdef char *own = NULL
+        cdef object record
+        if rest:
+            own = <char *> PyMem_RawMalloc(rest)
+            if own == NULL:
+                raise MemoryError
+            memcpy(own, self.data + size, rest)
+        try:
+            if self.other or size < self.capacity // 2:
+                record = decode_text(self.data, size, "surrogateescape")
+            else:
+                if size != self.capacity:
+                    self.resize(size)
+                record = <object> self.text
+        except MemoryError:
+            PyMem_RawFree(own)
+            raise
+        self.reset()
+        self.data = own
+        self.capacity = self.end = rest
+        return record
 
     def append(self, data):
         """Add bytes at the end.

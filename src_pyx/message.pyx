@@ -15,6 +15,7 @@ from libc.string cimport memcpy
 from .buffer cimport Buffer
 from .frame cimport BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PONG, RSV1, TEXT, read_header
 from .mask cimport mask_copy, mask_here
+from .scan cimport is_ascii
 from .text cimport check, decode_text, decode_valid
 
 from ..close_codes import INTERNAL_ERROR, INVALID_DATA, PROTOCOL_ERROR, TOO_BIG, Violation
@@ -25,9 +26,6 @@ cdef extern from "Python.h":
     char *bytes_data "PyBytes_AS_STRING"(PyObject *data)
     PyObject *new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most) except NULL
     char *text_data "PyUnicode_DATA"(PyObject *text)
-
-cdef extern from "utf8.h" nogil:
-    bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
 
 cdef enum:
     # Storage that is set aside at once; more follows when that much has come.
@@ -275,7 +273,7 @@ cdef class Messages:
         self.held += size
         self.frame_left -= size
         if self.is_ascii:
-            self.is_ascii = dryad_is_ascii(<const unsigned char *> data, size)
+            self.is_ascii = is_ascii(data, size)
             if self.is_ascii:
                 self.checked = self.seen.characters = self.held
                 return 0

@@ -7,6 +7,9 @@ cdef enum:
     NOTHING = 0  # what fill() says: nothing came (in time)
     FILLED = 1
     END = 2
+    SCARCE = 0  # less than was asked for
+    PLENTY = 1  # as much, or more
+    WHOLE = 2  # ... and what was asked for was as many characters as bytes
     LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
 
 cdef class Receiver(Socket):
@@ -18,7 +21,7 @@ cdef class Receiver(Socket):
     cdef readonly int64_t timeout_ms
     cdef bint is_idle_watched
     cdef unsigned char vain_reads
-    cdef bint brimful  # the last receive got all it asked for
+    cdef unsigned char brimful  # what the last receive that read got
     cdef object whole  # what fill_whole() has read
     cdef str delimiter_text
     cdef bytes delimiter
@@ -38,6 +41,7 @@ cdef class Receiver(Socket):
     cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef Py_ssize_t read_record(self, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
     cdef int take_in(self, const char *data, size_t size) except -1
     cdef int lose(self) except -1

@@ -18,7 +18,8 @@ from .buffer cimport BLOCK, Buffer, acquire_block, release_block
 from .posix cimport (
     EAGAIN, EINTR, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting,
 )
-from .sock cimport RECV_SLICE_MS, Socket, Turn, deadline_after, would_block
+from .scan cimport is_ascii
+from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, Turn, deadline_after, would_block
 
 from ..errors import NetworkError, from_errno
 
@@ -36,20 +37,17 @@ cdef extern from "idle.h":
 cdef extern from "sched.h" nogil:
     int sched_yield() noexcept
 
-cdef extern from "utf8.h" nogil:
-    bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
-
 cdef enum:
-    DIRECT_SIZE = 1024  # receives of this size on are worth a read straight into what they return
-    # SO_RCVTIMEO counts in ticks of up to 10 ms and may end that much early. A wait that is long
-    # beside it reads no clock before the first slice is over, and takes it for this much.
-    LEAST_SLICE_MS = 10
-    LONG_WAIT_MS = 100
+    AHEAD_SIZE = 65536  # what is read at once for receives that are smaller, from a stream that has so much
+    DIRECT_SIZE = 16384  # receives of this size on are worth a read straight into what they return
+    RECORD_SIZE = BLOCK // 2  # records of this size on are gathered where they can stay
+    WAITED_SIZE = 16384  # what a read that waits takes of one: this much is copied
     DRAIN_READS = 16  # blocks thrown away in one step
     # A script that has asked in vain so often in a row asks in turn, and not after a hint.
     VAIN_READS = 4
 
 cdef size_t UNTIL_LIMIT = 64 * 1024 * 1024
+cdef size_t RECORD = <size_t> -1  # says to fill() that what comes is part of a large record
 cdef int64_t DONT_WAIT = 0
 cdef int64_t NOT_YET = -1  # the deadline of a call that has not waited yet
 cdef int64_t SLICE_TAKEN = -2  # ... that got something in its first slice, and wants more
@@ -108,6 +106,7 @@ cdef class Receiver(Socket):
         cdef bytes sought = self.delimiter_bytes(delimiter)
         cdef int64_t deadline = NOT_YET
         cdef int state
+        cdef bint is_large
         cdef object text
         while True:
             if self.incoming.size() != 0:
@@ -117,7 +116,9 @@ cdef class Receiver(Socket):
                     return text
                 if self.incoming.size() >= UNTIL_LIMIT:
                     raise NetworkError(f"no delimiter in {self.incoming.size()} bytes; recv can read them")
-            state = self.fill(BLOCK, self.timeout_ms, &deadline)
+            # A str that has been begun goes on; so does what has grown so large.
+            is_large = max(self.incoming.record, self.incoming.size()) >= RECORD_SIZE
+            state = self.fill(RECORD if is_large or self.incoming.text != NULL else BLOCK, self.timeout_ms, &deadline)
             if state == NOTHING:
                 return None
             if state == END:
@@ -168,13 +169,16 @@ cdef class Receiver(Socket):
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
         cdef int64_t deadline = NOT_YET
         cdef int state
+        cdef size_t held
         cdef object result
         if self.incoming.size() != 0:
             result = self.pop(size, as_text)
             if result is not None:
                 return result
         while True:
-            if self.brimful and DIRECT_SIZE <= size <= BLOCK and self.incoming.size() == 0:
+            if self.brimful != SCARCE and size < DIRECT_SIZE:
+                state = self.fill(AHEAD_SIZE, timeout_ms, &deadline)
+            elif self.brimful == WHOLE and size <= BLOCK and self.incoming.size() == 0:
                 state = self.fill_whole(size, as_text, timeout_ms, &deadline)
             else:
                 state = self.fill(self.incoming.room(size) if as_text else size, timeout_ms, &deadline)
@@ -184,8 +188,14 @@ cdef class Receiver(Socket):
             if result is not None:
                 self.whole = None
                 return result
+            held = self.incoming.size()
             result = self.pop(size, as_text)
-            self.brimful = result is not None and <size_t> len(result) == size
+            if held < size:
+                self.brimful = SCARCE
+            elif result is not None and <size_t> len(result) == size:
+                self.brimful = WHOLE
+            else:
+                self.brimful = PLENTY
             if result is not None:
                 return result
             if state == END:
@@ -208,7 +218,7 @@ cdef class Receiver(Socket):
         n = self.read_into(data, size, timeout_ms, deadline)
         if n > 0 and not self.closed:
             if (<size_t> n == size and self.incoming.size() == 0
-                    and (not as_text or dryad_is_ascii(<const unsigned char *> data, n))):
+                    and (not as_text or is_ascii(data, n))):
                 self.whole = made
             else:
                 memcpy(self.incoming.reserve(n), data, n)
@@ -258,7 +268,9 @@ cdef class Receiver(Socket):
                     sched_yield()
             if n:
                 return NOTHING
-        if self.incoming.size() < BLOCK // 2:
+        if room == RECORD:
+            n = self.read_record(timeout_ms, deadline)
+        elif self.incoming.size() < BLOCK // 2:
             n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
         else:
             n = self.read_behind(timeout_ms, deadline)
@@ -397,6 +409,19 @@ cdef class Receiver(Socket):
             waited = self.wait_for_more(timeout_ms, deadline)
             if waited != 1:
                 return LOOK_AGAIN if waited else -EAGAIN
+
+    cdef Py_ssize_t read_record(self, int64_t timeout_ms, int64_t *deadline) except? -1:
+        """Read to where a large record is gathered; what has to be waited for is read apart, and is not much."""
+        cdef size_t room
+        cdef char *to = self.incoming.gather(&room)
+        cdef Py_ssize_t n = self.read_now(to, min(room, <size_t> BLOCK))
+        if n > 0:
+            self.incoming.commit(n)
+        elif self.incoming.size() == 0:
+            self.incoming.settle()
+        if timeout_ms == 0 or not would_block(n):
+            return n
+        return self.read_block(min(room, <size_t> WAITED_SIZE), timeout_ms, deadline)
 
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept:
         """recv(2) without waiting; nothing while another thread is inside one: what comes is its."""

@@ -5,6 +5,10 @@ from .posix cimport sockaddr_storage
 cdef enum:
     # How long a receive that waits leaves the waiting to recv(2) itself.
     RECV_SLICE_MS = 20
+    # SO_RCVTIMEO counts in ticks of up to 10 ms and may end that much early. A wait that is long
+    # beside it reads no clock before the first slice is over, and takes it for this much.
+    LEAST_SLICE_MS = 10
+    LONG_WAIT_MS = 100
 
 cdef int64_t deadline_after(int64_t timeout_ms) noexcept
 cdef tuple address_tuple(const sockaddr_storage *address)

@@ -7,6 +7,7 @@ Sends that give up the GIL take the `sending` turn, so that no message is cut in
 from collections import deque
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t
 
@@ -59,6 +60,8 @@ cdef class Stream(Receiver):
         if PyUnicode_Check(data):
             text = PyUnicode_AsUTF8AndSize(data, &size)
             return self.send_all(text, size)
+        if PyBytes_CheckExact(data):
+            return self.send_all(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             return self.send_all(<const char *> view.buf, view.len)

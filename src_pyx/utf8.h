@@ -70,10 +70,19 @@ static inline int dryad_is_ascii(const unsigned char *data, size_t size)
         if (high & 0x8080808080808080u)
             return 0;
     }
-    for (; at < size; at++)
-        if (data[at] & 0x80)
-            return 0;
-    return 1;
+    high = 0;
+    if (size < 8) {
+        for (; at < size; at++)
+            high |= data[at];
+        return (high & 0x80) == 0;
+    }
+    for (; size - at >= 8; at += 8) {
+        memcpy(words, data + at, 8);
+        high |= words[0];
+    }
+    /* Those that are left, and some that were looked at before. */
+    memcpy(words, data + size - 8, 8);
+    return ((high | words[0]) & 0x8080808080808080u) == 0;
 }
 
 /* How many bytes at the front are whole characters, which are added to `seen`; *wrong: what follows

@@ -25,7 +25,7 @@ HEADERS += ("sys/socket", "sys/time", "sys/types", "sys/uio", "time", "unistd")
 LACKING = "accept4 recvmmsg sendmmsg eventfd epoll_create1 epoll_ctl epoll_wait pipe2"
 BSD = "".join(f"#include <{name}.h>\n" for name in HEADERS) + f"#pragma GCC poison {LACKING}\n"
 MACOS = f"{BSD}#undef MSG_NOSIGNAL\n#define SO_NOSIGPIPE 0x1022\n"
-HEADERS = "".join(f"#include <{name}.h>\n" for name in ("poller", "idle", "mask", "transcode"))
+HEADERS = "".join(f"#include <{name}.h>\n" for name in ("poller", "idle", "mask", "scan", "transcode"))
 USE = "#define _GNU_SOURCE\n{before}" + HEADERS + "int main(void) {{ return 0; }}\n"
 BIG_ENDIAN = ("powerpc-linux-gnu-gcc", "qemu-ppc")
 
@@ -69,15 +69,25 @@ def test_strictly(tmp_path: Path, command: str) -> None:
     compile_(tmp_path, USE.format(before=""), command=command)
 
 
-@pytest.mark.parametrize("system", ["this", "big-endian, 32 bits"])
-def test_masking_byte_by_byte(tmp_path: Path, system: str) -> None:
-    text = (TESTS / "portability" / "mask.c").read_text()
+def output_of(folder: Path, name: str, system: str) -> str:
+    """What a program of portability/ prints here, or on a big-endian processor of 32 bits."""
+    text = (TESTS / "portability" / name).read_text()
     if system == "this":
-        command = [str(compile_(tmp_path, text))]
+        command = [str(compile_(folder, text))]
     else:
         emulator = compiler(BIG_ENDIAN[1])
-        command = [emulator, str(compile_(tmp_path, text, "-static", command=BIG_ENDIAN[0]))]
+        command = [emulator, str(compile_(folder, text, "-static", command=BIG_ENDIAN[0]))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("system", ["this", "big-endian, 32 bits"])
+def test_masking_byte_by_byte(tmp_path: Path, system: str) -> None:
     order = sys.byteorder if system == "this" else "big"
-    assert done.stdout == f"{order}: 41600 right\n"
+    assert output_of(tmp_path, "mask.c", system) == f"{order}: 41600 right\n"
+
+
+@pytest.mark.parametrize("system", ["this", "big-endian, 32 bits"])
+def test_passes_over_bytes(tmp_path: Path, system: str) -> None:
+    assert output_of(tmp_path, "scan.c", system) == "681765 right\n"

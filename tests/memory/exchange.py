@@ -151,6 +151,15 @@ def tcp() -> None:
     for blocking, expected in ((net.native_tcp_recv_blocking, "hello"), (net.native_tcp_recv_bytes_blocking, b"hello")):
         sweep(blocking.__name__, receiving(blocking, 100, SOON_MS, wire=b"hello", expected=expected))
     sweep("recv_until", receiving(net.native_tcp_recv_until, "\n", wire=line.encode(), expected=line))
+    record = "x" * 300_000 + "\n"
+
+    def gathering(memory: Memory) -> None:
+        net.native_tcp_send(own, record + "short\n")
+        assert net.native_net_wait([client], SOON_MS) == [client]
+        assert memory.insist(net.native_tcp_recv_until, client, "\n") == record
+        assert net.native_tcp_recv_until(client, "\n") == "short\n"
+
+    sweep("recv_until of much", gathering)
     sweep("recv_all", receiving(net.native_tcp_recv_all, wire=line.encode(), expected=line))
     sweep("recv, idle", harmless(net.native_tcp_recv_blocking, client, 10, 20))
     sweep("get_clients", harmless(net.native_tcp_get_clients, server))
