@@ -27,6 +27,7 @@ cdef class Inbound(Framed):
     cdef object receive_message(self, int kind, int64_t timeout_ms)
     cdef bint wait_for_parser(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef bint take_one(self) except -1
+    cdef bint shows_message(self) except -1
     cdef bint is_full(self) noexcept
     cdef object pop_queued(self, int kind)
     cdef int next_message(self, bint in_background) except -1

@@ -8,15 +8,15 @@ nothing more is read, and TCP makes the peer wait.
 from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .buffer cimport BLOCK, acquire_block, release_block
-from .frame cimport BINARY, CLOSE, PING, PONG, TEXT
+from .frame cimport BINARY, CLOSE, LONGEST_HEADER, PING, PONG, TEXT
 from .framed cimport Framed
 from .message cimport NOTHING
-from .posix cimport dryad_now
+from .posix cimport MSG_PEEK, dryad_now, dryad_recv_now, dryad_unread
 from .receiver cimport END, FILLED, LOOK_AGAIN
-from .sock cimport deadline_after, would_block
+from .sock cimport deadline_after, how_many, would_block
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
 
 from ..close_codes import ABNORMAL, INTERNAL_ERROR, Violation
@@ -29,6 +29,11 @@ cdef extern from "Python.h":
 
 cdef enum:
     DIRECT_SIZE = 65536  # payloads of which so much is missing are read to where they belong, not with what follows
+    # Where messages of so much are ready that are more together than the cache holds, they are left in
+    # the system until they are asked for.
+    LEFT_SIZE = 4096
+    CACHED_SIZE = 524288
+    FIRST_SIZE = 4096  # where the last message was read to where it belongs, what is read to see how large this one is
     MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
     HOLD_NS = 200_000_000  # how long the background leaves it to the script to read and answer what came before
 
@@ -342,6 +347,26 @@ cdef class Inbound(Framed):
                 break
         return self.unread != 0
 
+    cdef bint shows_message(self) except -1:
+        """Is a message there, in one frame, as far as can be seen without taking it?
+
+        Where many connections are ready at once, each message is then made when it is asked for; all of
+        them made before would be out of the cache by then.
+        """
+        cdef char start[LONGEST_HEADER]
+        cdef Py_ssize_t n
+        cdef uint64_t size
+        if (self.state != OPEN or self.tls is not None or self.held is not None or self.incoming.size()
+                or self.parsing or self.reading.taken or self.ended or self.released):
+            return False
+        n = dryad_recv_now(self.fd, start, LONGEST_HEADER, MSG_PEEK)
+        if n <= 0:
+            if n < 0 and not would_block(n):
+                self.fail(n)  # the system says it only once
+            return False
+        size = self.messages.size_of_whole(start, n)
+        return size != 0 and dryad_unread(self.fd) >= size
+
     cdef bint pump(self, bint in_background) except -1:
         """Read once, and put what comes where it waits. True: there may be more."""
         cdef int64_t deadline = NOT_YET
@@ -373,6 +398,9 @@ cdef class Inbound(Framed):
             self.complete_handshake(0)
         if readable:
             self.expect_something()
+            if (self.messages.size >= LEFT_SIZE and how_many() * self.messages.size >= CACHED_SIZE
+                    and self.shows_message()):
+                return 1
         if self.state == OPEN and (readable or self.incoming.size() or self.held is not None):
             self.take_one()
         return self.unread != 0 or self.state > OPEN
@@ -381,12 +409,14 @@ cdef class Inbound(Framed):
 
     cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
         cdef int state
+        cdef bint is_large
         if self.tls is not None:
             state = self.fill_decrypted(timeout_ms, deadline)
         elif self.messages.frame_left >= DIRECT_SIZE and self.incoming.size() == 0 and not self.reading.taken:
             state = self.fill_payload(timeout_ms, deadline)
         else:
-            state = self.fill(BLOCK, timeout_ms, deadline)
+            is_large = self.messages.size >= DIRECT_SIZE + FIRST_SIZE and not self.messages.in_frame
+            state = self.fill(FIRST_SIZE if is_large else BLOCK, timeout_ms, deadline)
         if self.keepalive and state == FILLED:
             self.heard = dryad_now()
         return state

@@ -37,6 +37,7 @@ cdef class Messages:
 
     cdef int next(self, Buffer incoming) except -1
     cpdef bint inside(self) noexcept
+    cdef uint64_t size_of_whole(self, const char *start, size_t held) noexcept
     cdef int check_start(self) except -1
     cdef int check_header(self) except -1
     cdef int check_size(self) except -1

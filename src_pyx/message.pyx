@@ -88,6 +88,23 @@ cdef class Messages:
         """Has a message or a frame begun that has not ended?"""
         return self.opcode != 0
 
+    cdef uint64_t size_of_whole(self, const char *start, size_t held) noexcept:
+        """How many bytes the message takes that begins so, header included, if it is in one frame.
+
+        start, held: what follows everything that was taken. Returns 0 where it takes more to tell: of
+        what is in several frames, compressed, too large, wrong, or no message.
+        """
+        cdef Header header
+        cdef int size
+        if held < 2 or self.inside():
+            return 0
+        size = read_header(<const unsigned char *> start, held, &header)
+        if size == 0 or not header.fin or header.reserved or not (header.opcode == TEXT or header.opcode == BINARY):
+            return 0
+        if header.length > self.max_frame_size or header.length > self.max_message_size:
+            return 0
+        return size + header.length
+
     cdef int next(self, Buffer incoming) except -1:
         """Go on to the next message or control frame, which is then in `value`. Returns its opcode.
 

@@ -305,6 +305,13 @@ static inline int dryad_unacknowledged(int fd)
     return bytes;
 }
 
+/* Bytes that were received and can be read at once (FIONREAD). */
+static inline size_t dryad_unread(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) < 0 || bytes < 0 ? 0 : (size_t)bytes;
+}
+
 /* The datagrams the kernel dropped for want of room, or -1 where it does not tell (SO_MEMINFO, Linux 4.12). */
 static inline int64_t dryad_drops(int fd)
 {

@@ -54,6 +54,7 @@ cdef extern from "portable.h" nogil:
     int dryad_getsockname(int fd, sockaddr_storage *address, socklen_t *length) noexcept
     int dryad_getpeername(int fd, sockaddr_storage *address, socklen_t *length) noexcept
     int dryad_unacknowledged(int fd) noexcept
+    size_t dryad_unread(int fd) noexcept
     int64_t dryad_drops(int fd) noexcept
     int dryad_wake_open(int *fds) noexcept
     void dryad_wake(int fd) noexcept

@@ -16,6 +16,8 @@ cdef object os_error(Py_ssize_t failed)
 cdef void attend(int change) noexcept
 cdef bint is_attending() noexcept
 cdef uint64_t closings() noexcept
+cdef void say_how_many(int count) noexcept
+cdef int how_many() noexcept
 cdef bint would_block(Py_ssize_t result) noexcept
 
 cdef class Socket:

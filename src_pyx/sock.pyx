@@ -102,6 +102,7 @@ attendants = []
 cdef int attending = 0
 cdef int64_t attended_at = 0
 cdef uint64_t closed_count = 0
+cdef int reported_at_once = 1
 
 
 cdef void attend(int change) noexcept:
@@ -115,6 +116,17 @@ cdef void attend(int change) noexcept:
 cdef bint is_attending() noexcept:
     """Is somebody waiting on many sockets, or about to do it again?"""
     return attending > 0 or dryad_now() - attended_at < ATTENDED_NS
+
+
+cdef void say_how_many(int count) noexcept:
+    """So many sockets have been reported to be readable at once; they are asked for their readiness next."""
+    global reported_at_once
+    reported_at_once = count
+
+
+cdef int how_many() noexcept:
+    """What say_how_many() was told last."""
+    return reported_at_once
 
 
 cdef uint64_t closings() noexcept:

@@ -16,7 +16,7 @@ from libc.string cimport memcmp
 from .posix cimport (
     EINTR, NO_DEADLINE, dryad_close, dryad_now, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
 )
-from .sock cimport Socket, attend, closings, deadline_after, os_error
+from .sock cimport Socket, attend, closings, deadline_after, os_error, say_how_many
 
 from .sock import attendants
 
@@ -281,6 +281,7 @@ cdef class Waiter:
             if count < 0:
                 raise os_error(count)
             before = len(found)
+            say_how_many(<int> before + count)
             for i in range(count):
                 if ready[i].token == WAKE_TOKEN:
                     dryad_wake_clear(self.wakers[0])

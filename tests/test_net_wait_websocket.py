@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import SOON, Link, Running, refusal, reset
+from support import SOON, Link, Running, refusal, reset, wait_until
 from ws_support import (
     BINARY,
     DEFLATE,
@@ -95,6 +95,90 @@ def test_part_of_a_frame_is_nothing_yet(ws: WsLink, cut: int) -> None:
     ws.peer.say(whole[cut:])
     assert waiting.result() == [ws.id]
     assert net.native_ws_recv(ws.id) == "x" * 100
+
+
+LARGE = 70_000
+
+
+def after_a_large_one(ws: WsLink, size: int = 600_000) -> None:
+    """From then on the next message may be left where it is until it is asked for."""
+    sender = Running(ws.peer.send, BINARY, b"f" * size)
+    assert net.native_ws_recv_binary_blocking(ws.id, SOON_MS) == b"f" * size
+    sender.result()
+    assert ready(ws.id) == []
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 9, 10, 13, 14, 15, 5000, LARGE, -1])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_part_of_a_large_frame_is_nothing_yet(ws: WsLink, opcode: int, cut: int) -> None:
+    after_a_large_one(ws)
+    whole = ws.peer.frame(opcode, b"x" * LARGE)
+    ws.peer.say(whole[:cut])
+    used = time.process_time()
+    assert net.native_net_wait([ws.id], 100) == []
+    assert time.process_time() - used < 0.1
+    waiting = Running(net.native_net_wait, [ws.id], SOON_MS).wait_asleep()
+    ws.peer.say(whole[cut:])
+    assert waiting.result() == [ws.id]
+    assert ready(ws.id) == [ws.id]
+    if opcode == TEXT:
+        assert net.native_ws_recv(ws.id) == "x" * LARGE
+    else:
+        assert net.native_ws_recv_binary(ws.id) == b"x" * LARGE
+    assert ready(ws.id) == []
+
+
+def test_a_large_message_that_is_left_for_later(ws: WsLink) -> None:
+    """It, and what follows it, is there when it is asked for, and is read in the background otherwise."""
+    after_a_large_one(ws)
+    ws.peer.send(BINARY, b"1" * LARGE)
+    ws.peer.send(TEXT, b"2" * LARGE)
+    ws.peer.send(PING, b"ping")
+    becomes_ready(ws.id)
+    assert net.native_ws_recv(ws.id) == "2" * LARGE  # of the other queue
+    assert ready(ws.id) == [ws.id]
+    assert net.native_ws_recv_binary(ws.id) == b"1" * LARGE
+    assert ws.peer.read()[:2] == (PONG, b"ping")
+    ws.peer.send(BINARY, b"3" * LARGE)
+    ws.peer.send(PING, b"pong")
+    becomes_ready(ws.id)
+    assert ws.peer.read()[:2] == (PONG, b"pong")
+    assert net.native_ws_recv_binary(ws.id) == b"3" * LARGE
+    assert ready(ws.id) == []
+
+
+@pytest.mark.parametrize("what", ["ping", "fragments", "close", "a violation", "too large", "reset", "the end"])
+def test_what_is_not_a_large_message_is_taken(ws: WsLink, what: str) -> None:
+    after_a_large_one(ws)
+    if what == "ping":
+        ws.peer.send(PING, b"ping")
+        assert net.native_net_wait([ws.id], 100) == []
+        assert ws.peer.read()[:2] == (PONG, b"ping")
+        return
+    if what == "fragments":
+        ws.peer.send(BINARY, b"1" * LARGE, fin=False)
+        assert net.native_net_wait([ws.id], 100) == []
+        ws.peer.send(0, b"2" * LARGE)
+        becomes_ready(ws.id)
+        assert net.native_ws_recv_binary(ws.id) == b"1" * LARGE + b"2" * LARGE
+        return
+    waiting = Running(net.native_net_wait, [ws.id], SOON_MS).wait_asleep()
+    if what == "close":
+        ws.peer.close(1000)
+    elif what == "a violation":
+        ws.peer.send(TEXT, b"\xff" * LARGE)
+    elif what == "too large":
+        net.native_ws_set_max_frame_size(ws.id, 1000)
+        ws.peer.send(BINARY, b"x" * 5000)
+    elif what == "reset":
+        reset(ws.peer.raw)
+    else:
+        ws.peer.hang_up()
+    assert waiting.result() == [ws.id]
+    if what in ("a violation", "too large", "reset"):
+        assert refusal(net.native_ws_recv, ws.id).code == "E5006"
+    assert net.native_ws_recv(ws.id) is None
+    assert ready(ws.id) == [ws.id]
 
 
 def test_part_of_a_message_is_nothing_yet(ws: WsLink) -> None:
@@ -231,6 +315,27 @@ def test_compressed_messages(ws_server: int, ws_dial: Upgrade) -> None:
     link.peer.send(0, data[3:])
     becomes_ready(link.id)
     assert net.native_ws_recv(link.id) == "x" * 1000
+
+
+def test_many_with_large_messages_at_once(ws_server: int, ws_dial: Upgrade) -> None:
+    """More than a cache holds: all are ready that have a whole message, and nobody else."""
+    links = [ws_dial(ws_server) for _ in range(100)]
+    whole = [number for number in range(100) if number % 7]
+    for turn in range(4):
+        message = bytes([turn]) * 9_000
+        for number, link in enumerate(links):
+            frame = link.peer.frame(BINARY, message)
+            link.peer.say(frame if number in whole else frame[: 5 + number])
+        wanted = [links[number].id for number in whole]
+        wait_until(lambda wanted=wanted: ready(*(link.id for link in links)) == wanted)
+        for number, link in enumerate(links):
+            if number not in whole:
+                assert net.native_ws_recv_binary(link.id) is None
+                link.peer.say(link.peer.frame(BINARY, message)[5 + number :])
+        for link in links:
+            becomes_ready(link.id)
+            assert net.native_ws_recv_binary(link.id) == message
+        assert ready(*(link.id for link in links)) == []
 
 
 def test_an_echo_server_of_many(ws_server: int) -> None:
