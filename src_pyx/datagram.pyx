@@ -9,7 +9,9 @@ else about them (cutting, counting) happens when they are asked for, as without 
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
@@ -23,7 +25,9 @@ from .posix cimport (
     dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram_now,
     dryad_recv_datagram_waiting, dryad_send_now, dryad_send_now_to, sockaddr_storage, socklen_t,
 )
-from .sock cimport RECV_SLICE_MS, Socket, address_tuple, deadline_after, os_error, would_block
+from .sock cimport (
+    LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, address_tuple, deadline_after, os_error, would_block,
+)
 from .text cimport decode_text
 
 from ..errors import IdError, NetworkTimeoutError, from_errno
@@ -35,6 +39,7 @@ cdef enum:
     LARGEST = 65536  # more than any datagram's payload
     LARGEST_PAYLOAD = 65507  # of IPv4 (RFC 768, RFC 791); IPv6 would take 20 bytes more
     READ_AHEAD_AFTER = 4  # receives in a row that found something
+    MOST_AFTER = 64  # ... when reading ahead has been in vain: a peer that answers has sent one, and no more
 
 cdef int64_t DONT_WAIT = 0
 cdef dryad_batch *spare_batch = NULL
@@ -89,6 +94,7 @@ cdef class Datagram(Socket):
     cdef dryad_batch *batch  # NULL unless there are datagrams in it
     cdef bint batch_in_use
     cdef int streak
+    cdef int ahead_after
     cdef bint connected
     cdef sockaddr_storage sender
     cdef socklen_t sender_length
@@ -104,6 +110,7 @@ cdef class Datagram(Socket):
         self.sender_length = 0
         self.batch = NULL
         self.streak = 0
+        self.ahead_after = READ_AHEAD_AFTER
 
     def __dealloc__(self):
         self.drop_batch()
@@ -180,7 +187,7 @@ cdef class Datagram(Socket):
         return self.receive(min(size, <size_t> LARGEST), self.timeout_ms, True)
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
-        if self.batch == NULL and self.streak >= READ_AHEAD_AFTER and not self.closed:
+        if self.batch == NULL and self.streak >= self.ahead_after and not self.closed:
             self.read_ahead()
         if self.batch != NULL and not self.batch_in_use:
             return self.next_of_batch(size, as_text)
@@ -191,9 +198,12 @@ cdef class Datagram(Socket):
         cdef int count = dryad_recv_batch(self.fd, batch)
         if count > 0:
             self.batch = batch
+            if count > 1:
+                self.ahead_after = READ_AHEAD_AFTER
             return 0
         release_batch(batch)
         self.streak = 0
+        self.ahead_after = min(2 * self.ahead_after, <int> MOST_AFTER)
         if count < 0 and not would_block(count):
             raise from_errno(-count)
         return 0
@@ -213,7 +223,7 @@ cdef class Datagram(Socket):
         finally:
             self.batch_in_use = False
             if batch.next == batch.count or self.closed:
-                self.streak = READ_AHEAD_AFTER if batch.count == DRYAD_BATCH else 0
+                self.streak = self.ahead_after if batch.count == DRYAD_BATCH else 0
                 self.drop_batch()
 
     cdef void count_received(self, size_t size, bint truncated) noexcept:
@@ -245,12 +255,15 @@ cdef class Datagram(Socket):
         """One datagram into the block, or -errno; the block is this thread's alone while it waits."""
         cdef int fd = self.fd
         cdef int64_t deadline = DONT_WAIT
+        cdef bint is_long, is_slice_over
         cdef Py_ssize_t n
         if self.closed:
             return 0
         if timeout_ms != 0:
-            deadline = deadline_after(timeout_ms)
-            if timeout_ms < 0 or timeout_ms >= RECV_SLICE_MS:
+            is_long = timeout_ms < 0 or timeout_ms >= LONG_WAIT_MS
+            if not is_long:
+                deadline = deadline_after(timeout_ms)
+            if is_long or timeout_ms >= RECV_SLICE_MS:
                 self.set_recv_slice()
                 self.users += 1
                 with nogil:
@@ -258,6 +271,9 @@ cdef class Datagram(Socket):
                 self.leave()
                 if n != -EINTR and not would_block(n):
                     return n
+                if is_long:
+                    is_slice_over = timeout_ms > 0 and n != -EINTR
+                    deadline = deadline_after(timeout_ms - LEAST_SLICE_MS if is_slice_over else timeout_ms)
                 # Also for EAGAIN: a signal in the last tick of the slice ends it as if the time were up.
                 PyErr_CheckSignals()
         while True:
@@ -315,6 +331,8 @@ cdef class Datagram(Socket):
         if PyUnicode_Check(data):
             text = PyUnicode_AsUTF8AndSize(data, &size)
             return self.send_one(text, size, destination)
+        if PyBytes_CheckExact(data):
+            return self.send_one(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), destination)
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             return self.send_one(<const char *> view.buf, view.len, destination)

@@ -89,3 +89,25 @@ def test_an_error_of_the_network_between_datagrams_is_said_once() -> None:
     assert [received["data"] for received in got if received] == [str(number) for number in range(12)]
     assert net.native_udp_recv(ours) is None
     net.native_udp_close(ours)
+
+
+def test_many_after_a_peer_that_answers() -> None:
+    """Reading ahead, which is in vain there, begins again when there is more."""
+    ours, port = opened()
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        net.native_udp_connect(ours, *peer.getsockname())
+        for number in range(300):
+            net.native_udp_send_connected(ours, b"%d" % number)
+            peer.sendto(peer.recv(100), ("127.0.0.1", port))
+            received = net.native_udp_recv_blocking(ours, 5000)
+            assert received is not None
+            assert received["data"] == str(number)
+        for number in range(200):
+            peer.sendto(b"%d" % number, ("127.0.0.1", port))
+        for number in range(200):
+            received = net.native_udp_recv(ours)
+            assert received is not None
+            assert received["data"] == str(number)
+        assert net.native_udp_recv(ours) is None
+    net.native_udp_close(ours)
