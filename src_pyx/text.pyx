@@ -5,18 +5,22 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_DecodeUTF8Stateful
 from libc.string cimport memcpy
 
+from .scan cimport is_ascii
+
 cdef extern from "Python.h":
     str new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most)
     void *text_data "PyUnicode_DATA"(str text)
 
 cdef extern from "transcode.h" nogil:
+    bint dryad_is_ascii(const unsigned char *data, size_t size) noexcept
     size_t dryad_utf8_valid(const unsigned char *data, size_t size, int *wrong, Seen *seen) noexcept
     void dryad_transcode(const unsigned char *data, size_t size, void *to, size_t characters, int width) noexcept
     const char *dryad_transcode_choose() noexcept
 
 cdef enum:
     # Python's own decoder is as quick for fewer bytes, and knows the strings it shares.
-    SHORT = 64
+    SHORT = 8
+    BRIEF = 64  # so few bytes are looked at here and now
 
 NAME = dryad_transcode_choose().decode()
 
@@ -56,6 +60,16 @@ cdef str decode_valid(const char *data, size_t size, const Seen *seen):
     return text
 
 
+cdef str decode_ascii(const char *data, size_t size):
+    """A string of these bytes, if they are ASCII; None otherwise, which mostly shows at once."""
+    cdef str text
+    if not (dryad_is_ascii(<const unsigned char *> data, size) if size < BRIEF else is_ascii(data, size)):
+        return None
+    text = new_text(size, 0x7F)
+    memcpy(text_data(text), data, size)
+    return text
+
+
 cdef str decode_text(const char *data, size_t size, const char *errors):
     """bytes.decode("utf-8", errors); errors: NULL for strict.
 
@@ -63,8 +77,12 @@ cdef str decode_text(const char *data, size_t size, const char *errors):
     """
     cdef Seen seen
     cdef bint wrong = False
+    cdef str text
     if size < SHORT:
         return PyUnicode_DecodeUTF8(data, size, errors)
+    text = decode_ascii(data, size)
+    if text is not None:
+        return text
     seen.characters = seen.most = 0
     if check(data, size, &wrong, &seen) != size:
         return PyUnicode_DecodeUTF8(data, size, errors)
@@ -75,8 +93,13 @@ cdef str decode_front(const char *data, size_t size, Py_ssize_t *consumed):
     """As much as is whole characters; bytes that are not UTF-8 become lone surrogates."""
     cdef Seen seen
     cdef bint wrong = False
+    cdef str text
     if size < SHORT:
         return PyUnicode_DecodeUTF8Stateful(data, size, "surrogateescape", consumed)
+    text = decode_ascii(data, size)
+    if text is not None:
+        consumed[0] = size
+        return text
     seen.characters = seen.most = 0
     consumed[0] = check(data, size, &wrong, &seen)
     if wrong:
