@@ -19,6 +19,8 @@ cdef class Buffer:
     cdef size_t lead  # bytes of the allocation before `data`
     cdef size_t scanned
     cdef bytes sought
+    cdef str delimiter_text
+    cdef bytes delimiter
     cdef bint on_block
     cdef PyObject *text  # an ASCII str of `capacity` that nobody else has, if `data` is its storage
     cdef bint other  # ... and of that which was scanned, not all is ASCII
@@ -35,12 +37,17 @@ cdef class Buffer:
     cdef object pop_text(self, size_t size, bint final)
     cdef object pop_text_until(self, bytes delimiter)
     cdef object pop_gathered(self, size_t size)
+    cdef bytes encoded(self, str delimiter)
     cdef size_t room(self, size_t size) noexcept
     cpdef bint has_character(self)
     cdef size_t first_character(self, size_t limit, bint final)
 
     cdef inline size_t size(self) noexcept:
         return self.end - self.start
+
+    cdef inline bint is_large(self, size_t size) noexcept:
+        # A str that has been begun goes on; so does what has grown so large.
+        return self.text != NULL or self.record >= size or self.size() >= size
 
     cdef inline void consume(self, size_t size) noexcept:
         self.start += size

@@ -276,6 +276,13 @@ cdef class Buffer:
         length = 4 if first >= 0xF0 else 3 if first >= 0xE0 else 2
         return length - held if length > held else 1
 
+    cdef bytes encoded(self, str delimiter):
+        """The delimiter encoded; the same object for the same delimiter, so that the scan goes on."""
+        if delimiter is not self.delimiter_text and delimiter != self.delimiter_text:
+            self.delimiter = delimiter.encode("utf-8", "surrogateescape")
+            self.delimiter_text = delimiter
+        return self.delimiter
+
     cdef object pop_text_until(self, bytes delimiter):
         cdef size_t held = self.end - self.start
         cdef Py_ssize_t size

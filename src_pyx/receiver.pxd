@@ -23,8 +23,6 @@ cdef class Receiver(Socket):
     cdef unsigned char vain_reads
     cdef unsigned char brimful  # what the last receive that read got
     cdef object whole  # what fill_whole() has read
-    cdef str delimiter_text
-    cdef bytes delimiter
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
     cdef int settle(self) except -1
@@ -33,7 +31,6 @@ cdef class Receiver(Socket):
     cdef void expect_something(self) noexcept
     cdef int outcome(self, Py_ssize_t n) except -1
     cdef object pop(self, size_t size, bint as_text)
-    cdef bytes delimiter_bytes(self, str delimiter)
     cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1
     cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1

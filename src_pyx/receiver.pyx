@@ -103,10 +103,9 @@ cdef class Receiver(Socket):
 
     def recv_until(self, str delimiter not None):
         """Everything up to and including the delimiter, as text; None when the time is up or at the end."""
-        cdef bytes sought = self.delimiter_bytes(delimiter)
+        cdef bytes sought = self.incoming.encoded(delimiter)
         cdef int64_t deadline = NOT_YET
         cdef int state
-        cdef bint is_large
         cdef object text
         while True:
             if self.incoming.size() != 0:
@@ -116,9 +115,7 @@ cdef class Receiver(Socket):
                     return text
                 if self.incoming.size() >= UNTIL_LIMIT:
                     raise NetworkError(f"no delimiter in {self.incoming.size()} bytes; recv can read them")
-            # A str that has been begun goes on; so does what has grown so large.
-            is_large = max(self.incoming.record, self.incoming.size()) >= RECORD_SIZE
-            state = self.fill(RECORD if is_large or self.incoming.text != NULL else BLOCK, self.timeout_ms, &deadline)
+            state = self.fill(RECORD if self.incoming.is_large(RECORD_SIZE) else BLOCK, self.timeout_ms, &deadline)
             if state == NOTHING:
                 return None
             if state == END:
@@ -217,8 +214,7 @@ cdef class Receiver(Socket):
             return NOTHING
         n = self.read_into(data, size, timeout_ms, deadline)
         if n > 0 and not self.closed:
-            if (<size_t> n == size and self.incoming.size() == 0
-                    and (not as_text or is_ascii(data, n))):
+            if <size_t> n == size and self.incoming.size() == 0 and (not as_text or is_ascii(data, n)):
                 self.whole = made
             else:
                 memcpy(self.incoming.reserve(n), data, n)
@@ -243,13 +239,6 @@ cdef class Receiver(Socket):
             if self.attended:
                 self.poke()
         return 0
-
-    cdef bytes delimiter_bytes(self, str delimiter):
-        """The delimiter encoded; the same object for the same delimiter, so that the scan goes on."""
-        if delimiter is not self.delimiter_text and delimiter != self.delimiter_text:
-            self.delimiter = delimiter.encode("utf-8", "surrogateescape")
-            self.delimiter_text = delimiter
-        return self.delimiter
 
     cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1:
         """One read into the buffer, at most `room` bytes where it is empty.
