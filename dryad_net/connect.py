@@ -8,6 +8,7 @@ import socket
 import time
 from itertools import chain, zip_longest
 
+from ._backend import sock
 from .addresses import Resolved, join_host_port, resolve
 from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error, words_for
 from .threads import UNHEARD_SECONDS
@@ -19,17 +20,23 @@ ATTEMPT_DELAY_SECONDS = 0.25
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR}
 
 
-def connect(host: str, port: int) -> socket.socket:
+def connect(host: str, port: int) -> tuple[sock.Socket, tuple[str, int]]:
     """Open a TCP connection to the first address that answers.
 
     host: a name or an IP address; port: 1 to 65535.
-    Returns a connected socket. Errors: NetworkError, NetworkTimeoutError, ArgumentError.
+    Returns the Socket that owns the connection, and the peer's (ip, port).
+    Errors: NetworkError, NetworkTimeoutError, ArgumentError.
     """
     deadline = time.monotonic() + CONNECT_SECONDS
     subject = join_host_port(host, port)
     race = _Race(_interleave(resolve(host, port, socket.SOCK_STREAM, deadline)))
     try:
-        return race.run(deadline)
+        handle = sock.adopt(race.run(deadline))
+        try:
+            return handle, handle.peer_address()
+        except OSError:  # it was there, and has reset the connection since
+            handle.release()
+            raise from_errno(errno.ECONNRESET) from None
     except (NetworkError, NetworkTimeoutError) as error:
         raise error.about(subject) from None
     except OSError as error:
@@ -129,4 +136,4 @@ def _peer_name(connected: socket.socket) -> object:
     try:
         return connected.getpeername()
     except OSError:
-        return None  # gone again already; the first call on it will say so
+        return None  # gone again already, which whoever asks for it next will find

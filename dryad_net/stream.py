@@ -139,8 +139,7 @@ def connect(host: str, port: int) -> Connection:
     Errors: as connect.connect.
     """
     service.prepare()
-    handle = sock.adopt(connect_socket(host, port))
-    peer = handle.peer_address()
+    handle, peer = connect_socket(host, port)
     connection: Connection = table.add(lambda identifier: Connection(handle, identifier, peer))
     log.note(log.DEBUG, connection, "connected")
     return connection

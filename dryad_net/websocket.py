@@ -363,8 +363,7 @@ def connect(url: str) -> ClientConnection:
     """
     parsed = parse(url)
     service.prepare()
-    handle = sock.adopt(connect_socket(parsed.host, parsed.port))
-    peer = handle.peer_address()
+    handle, peer = connect_socket(parsed.host, parsed.port)
     opening = ClientOpening(parsed)
     connection: ClientConnection = table.add(lambda identifier: ClientConnection(handle, opening, peer, identifier))
     log.note(log.DEBUG, connection, "connected")

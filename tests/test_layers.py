@@ -14,13 +14,13 @@ PACKAGE = ROOT / "dryad_net"
 
 # A new module belongs somewhere in here; a package stands for all its modules.
 ORDER = [
-    *["version", "errors", "close_codes", "threads", "table", "addresses", "log", "options", "checks", "connect"],
+    *["version", "errors", "close_codes", "threads", "table", "addresses", "log", "options", "checks"],
     *["url", "http_headers", "redaction", "deflate", "handshake_settings", "handshake_client", "handshake_server"],
     *["handshake"],
     *["tls", "_pure.scan", "_pure.text", "_pure.buffer", "_pure.mask", "_pure.frame", "_pure.message", "_pure.sock"],
     *["_pure.poll", "_pure.receiver", "_pure.stream", "_pure.datagram"],
     *["_pure.transmit", "_pure.framed", "_pure.inbound", "_pure.websocket", "_pure.waiter"],
-    *["_pure.call", "_backend", "service", "stream", "datagram", "listener"],
+    *["_pure.call", "_backend", "connect", "service", "stream", "datagram", "listener"],
     *["opening", "websocket", "websocket_server", "registry"],
     *[
         "native.ws_kinds",

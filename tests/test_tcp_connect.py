@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import HAS_IPV6, SOON, code_of, plain_listener, refusal
+from support import HAS_IPV6, SOON, code_of, plain_listener, refusal, reset
 
 import dryad_net as net
 
@@ -165,3 +167,91 @@ def test_many_connections_one_after_another(listening: socket.socket) -> None:
         with listening.accept()[0] as raw:
             net.native_tcp_close(identifier)
             assert raw.recv(1) == b""
+
+
+# ---- what only a race or an odd system shows: the socket is made so that it always happens
+
+
+def sockets_that(monkeypatch: pytest.MonkeyPatch, connect: Callable[[socket.socket, Any], int]) -> None:
+    """Let the sockets that attempts are made with connect like this: connect(socket, address)."""
+
+    class Odd(socket.socket):
+        def connect_ex(self, address: Any) -> int:
+            return connect(super(), address)
+
+    monkeypatch.setattr("dryad_net.connect.socket.socket", Odd)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what others do with a simultaneous open is theirs")
+def test_a_socket_that_is_connected_to_itself_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may give the attempt the very port that it goes to, and then nobody refuses it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def connect(attempt: Any, address: Any) -> int:
+        attempt.bind(address)
+        return int(attempt.connect_ex(address))
+
+    sockets_that(monkeypatch, connect)
+    error = refusal(net.native_tcp_connect, "127.0.0.1", port)
+    assert (error.code, error.errno) == ("E5006", errno.ECONNREFUSED)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux's option")
+def test_the_system_gives_up_first(silent: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After TCP's own time, which the machine's settings may make shorter than ours."""
+
+    def connect(attempt: Any, address: Any) -> int:
+        attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
+        return int(attempt.connect_ex(address))
+
+    sockets_that(monkeypatch, connect)
+    error = refusal(net.native_tcp_connect, *silent)
+    assert (error.code, error.errno) == ("E5007", errno.ETIMEDOUT)
+
+
+def test_a_family_that_the_system_does_not_have(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel without IPv6 says so when the socket is made; the name's other addresses are tried."""
+    real = socket.socket
+
+    def make(family: int, *args: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "no such family")
+        return real(family, *args)
+
+    target = listening.getsockname()
+    resolve_to(monkeypatch, ("::1", target[1]), target)
+    monkeypatch.setattr("dryad_net.connect.socket.socket", make)
+    identifier = net.native_tcp_connect("several.invalid", target[1])
+    monkeypatch.undo()
+    assert net.native_tcp_get_peer_addr(identifier)["ip"] == target[0]
+    listening.accept()[0].close()
+    resolve_to(monkeypatch, ("::1", target[1]))
+    monkeypatch.setattr("dryad_net.connect.socket.socket", make)
+    error = refusal(net.native_tcp_connect, "several.invalid", target[1])
+    assert (error.code, error.errno) == ("E5006", errno.EAFNOSUPPORT)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "ws"])
+def test_a_peer_that_is_gone_as_soon_as_it_was_there(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """It resets before anybody has asked who it is: an error that says so, and no descriptor is left."""
+
+    def connect_and_be_reset(attempt: Any, address: Any) -> int:
+        attempt.setblocking(True)
+        failed = int(attempt.connect_ex(address))
+        reset(listening.accept()[0])
+        select.select([attempt.fileno()], [], [], SOON)
+        attempt.setblocking(False)
+        return failed
+
+    sockets_that(monkeypatch, connect_and_be_reset)
+    host, port = listening.getsockname()
+    if protocol == "tcp":
+        error = refusal(net.native_tcp_connect, host, port)
+    else:
+        error = refusal(net.native_ws_connect, f"ws://{host}:{port}/")
+    assert (error.code, error.errno) == ("E5006", errno.ECONNRESET)
+    assert f"{host}:{port}: connection reset by peer" in str(error)
