@@ -172,6 +172,24 @@ def test_files_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SSL_CERT_FILE")
 
 
+def test_what_is_no_name_of_a_file() -> None:
+    """A lone surrogate, which no file system can be asked for."""
+    with pytest.raises(NetworkError, match=r"ca_file: .* no name of a file"):
+        tls.client_context(TlsOptions(ca_file="\ud800.pem"))
+
+
+def test_a_certificate_of_our_own_and_the_authorities_of_the_system() -> None:
+    client = Tls(tls.client_context(TlsOptions(cert_file=FILES.cert, key_file=FILES.key)), HOST)
+    said = trouble(client, Tls(tls.server_context(FILES.cert, FILES.key), None))
+    assert said == trouble(Tls(tls.client_context(TlsOptions()), HOST), pair(FILES)[1])
+
+
+def test_a_name_that_no_certificate_can_have() -> None:
+    """OpenSSL takes no name that begins with a dot."""
+    with pytest.raises(NetworkError, match=r"TLS: .*\.example.* is no host name"):
+        Tls(tls.client_context(TlsOptions()), ".example")
+
+
 def test_a_key_that_does_not_fit() -> None:
     with pytest.raises(NetworkError, match=r"key_file: .* the key does not belong to the certificate"):
         tls.server_context(FILES.cert, issue(HOST).key)

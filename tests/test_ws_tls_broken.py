@@ -1,0 +1,62 @@
+"""A wss connection whose ciphertext is broken in the middle: it is said once, whatever was due to be sent."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from support import SOON, Running, plain_listener
+from tls_support import FILES
+from ws_support import CLOSE, PING, close_payload, frame, response, said_once
+
+import dryad_net as net
+from dryad_net import tls
+from dryad_net.tls import Tls
+
+# A record of application data (RFC 8446, 5.2) that no key has made.
+BROKEN = b"\x17\x03\x03\x00\x20" + bytes(32)
+
+
+def serve(raw: socket.socket, last: bytes) -> None:
+    """Complete both handshakes, and send this with a broken record behind it in one packet."""
+    session = Tls(tls.server_context(FILES.cert, FILES.key), None)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += session.decrypt(raw.recv(65536))
+        raw.sendall(session.due())
+    raw.sendall(session.encrypt(response(head)))
+    raw.sendall((session.encrypt(last) if last else b"") + BROKEN)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [b"", frame(PING, b"!"), frame(PING, b"!") + frame(3), frame(3)],
+    ids=["nothing", "a ping", "a ping and a violation", "a violation"],
+)
+def test_said_once(last: bytes) -> None:
+    """Also where a pong or a Close should go out, which cannot be encrypted any more."""
+    with plain_listener() as listening:
+        own = net.native_ws_connect(f"wss://127.0.0.1:{listening.getsockname()[1]}/")
+        net.native_ws_set_tls(own, {"ca_file": FILES.ca})
+        raw = listening.accept()[0]
+    with raw:
+        raw.settimeout(SOON)
+        serving = Running(serve, raw, last)
+        said = said_once(own)
+        serving.result()
+    assert ("1002" if last.endswith(frame(3)) else "TLS") in said
+    assert net.native_ws_client_info(own)["close_code"] == (1002 if last.endswith(frame(3)) else 1006)
+
+
+def test_a_close_before_it_is_the_end() -> None:
+    with plain_listener() as listening:
+        own = net.native_ws_connect(f"wss://127.0.0.1:{listening.getsockname()[1]}/")
+        net.native_ws_set_tls(own, {"ca_file": FILES.ca})
+        raw = listening.accept()[0]
+    with raw:
+        raw.settimeout(SOON)
+        serving = Running(serve, raw, frame(CLOSE, close_payload(1000, "done")))
+        assert net.native_ws_recv_blocking(own, int(SOON * 1000)) is None
+        serving.result()
+    info = net.native_ws_client_info(own)
+    assert (info["state"], info["close_code"], info["close_reason"]) == ("closed", 1000, "done")
