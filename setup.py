@@ -2,7 +2,7 @@
 
 DRYAD_NET_BUILD: "auto" (the default: without a working compiler the library is pure, with a
 warning), "compiled" (a failed compilation is an error; wheels are built so), "pure".
-DRYAD_NET_TRACE=1 builds with line tracing, for coverage of the .pyx files.
+DRYAD_NET_TRACE=1 has the compiler count which lines run (gcov), for .ci/long coverage.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ DECLARATIONS = Path("build/pxd")
 HEADERS = [str(header) for header in sorted(SOURCES.glob("*.h"))]
 # The C library for hosts that are not Python; see dryad_net/host/dryad_net.h.
 HOST_LIBRARY = "dryad_net.host.libdryad_net"
+# Without optimisation every line is a line; __gcov_dump is for processes that end without a C exit.
+COUNTING = (
+    ["-O0", "--coverage", "-fprofile-update=atomic", "-Wl,-u,__gcov_dump"]
+    if os.environ.get("DRYAD_NET_TRACE") == "1"
+    else []
+)
 
 DIRECTIVES = {
     "language_level": "3",
@@ -63,7 +69,6 @@ def extensions() -> list[Extension]:
         target = package / declaration.name
         if not target.exists() or target.read_bytes() != declaration.read_bytes():
             shutil.copy2(declaration, target)
-    tracing = os.environ.get("DRYAD_NET_TRACE") == "1"
     made = cythonize(
         [
             Extension(
@@ -71,15 +76,14 @@ def extensions() -> list[Extension]:
                 [f"{SOURCES}/{name}.pyx"],
                 include_dirs=[str(SOURCES)],
                 depends=HEADERS,
-                define_macros=[("CYTHON_TRACE", "1")] if tracing else [],
-                extra_compile_args=["-O3"],
+                extra_compile_args=COUNTING or ["-O3"],
+                extra_link_args=COUNTING,
             )
             for name in MODULES
         ],
         include_path=[str(DECLARATIONS)],
-        # Coverage needs the .c beside the .pyx; otherwise generated code stays out of the tree.
-        build_dir=None if tracing else "build/c",
-        compiler_directives=DIRECTIVES | ({"linetrace": True} if tracing else {}),
+        build_dir="build/c",
+        compiler_directives=DIRECTIVES,
         quiet=True,
     )
     for extension in made:
@@ -98,7 +102,8 @@ def host_library() -> list[Extension]:
         depends=["dryad_net/host/dryad_net.h", *map(str, sorted(folder.glob("*.h")))],
         # dlopen and pthreads are libraries of their own before glibc 2.34.
         libraries=["dl", "pthread"] if sys.platform.startswith("linux") else [],
-        extra_compile_args=["-std=c11", "-fvisibility=hidden", "-O2"],
+        extra_compile_args=["-std=c11", "-fvisibility=hidden", *(COUNTING or ["-O2"])],
+        extra_link_args=COUNTING,
     )
     library.optional = wanted() == "auto"
     return [library]
