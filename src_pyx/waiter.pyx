@@ -170,6 +170,8 @@ cdef class Waiter:
         cdef size_t size = PyList_GET_SIZE(ids)
         if size != <size_t> PyList_GET_SIZE(self.ids):
             return False
+        if size == 0:
+            return True  # both may be NULL then, which memcmp may not be given
         if memcmp((<PyListObject *> ids).ob_item, (<PyListObject *> self.ids).ob_item, size * sizeof(void *)) == 0:
             return True
         for i in range(PyList_GET_SIZE(ids)):
