@@ -228,6 +228,11 @@ class Connection(websocket.WebSocket):
         return True
 
     def _check_keepalive(self) -> None:
+        if self.keeps_alive and self.silence() >= KEEPALIVE_SECONDS:
+            # What has come while this thread was held up, and nobody has read yet, is no silence.
+            self.serve()
+            if not self.is_open():
+                return
         now = time.monotonic()
         silence = self.silence()
         self.deadline = now + KEEPALIVE_SECONDS

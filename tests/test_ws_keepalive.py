@@ -21,6 +21,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.websocket import Connection
 
 SILENCE = 0.4
 
@@ -75,6 +76,16 @@ def test_any_sign_of_life_will_do(ws: WsLink, answer: str) -> None:
             ws.peer.send(PONG, b"anything")
         else:
             ws.peer.say(whole[turn * 50 : turn * 50 + 50])
+    assert net.native_ws_get_state(ws.id) == "open"
+
+
+def test_an_answer_that_nobody_has_read_yet(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The background thread was held up, by a machine that is busy or a process that was stopped."""
+    with monkeypatch.context() as held_up:
+        held_up.setattr(Connection, "work", lambda connection: 0)
+        net.native_ws_set_keepalive(ws.id, True)
+        for _ in range(3):
+            ws.peer.send(PONG, ws.peer.expect(PING))
     assert net.native_ws_get_state(ws.id) == "open"
 
 
