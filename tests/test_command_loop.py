@@ -118,9 +118,11 @@ def test_a_client_that_never_reads_is_let_go(programs: list[Program], protocol: 
     impatient = "import dryad_net.command.loop as loop; loop.PATIENCE_SECONDS = 2.0"
     server, port = changed(programs, impatient, protocol, "0")
     if protocol == "tcp":
-        fill_tcp(net.native_tcp_connect("127.0.0.1", int(port)))
+        with contextlib.suppress(net.NetworkError):
+            fill_tcp(net.native_tcp_connect("127.0.0.1", int(port)))
     else:
-        fill_ws(ws_client(port))
+        with contextlib.suppress(net.NetworkError):  # on a busy machine it is let go before it is full
+            fill_ws(ws_client(port))
     server.wait_for(rb"\n\d+: E5007: does not read what it is sent\n")
     assert server.interrupt() == 0
     assert server.errors == b""
