@@ -13,6 +13,7 @@ how the whole suite passes through it (pytest --through-proxy).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import heapq
 import itertools
@@ -36,6 +37,7 @@ ROOM = 65536
 UNKIND_BYTES = 4096
 CONNECT_SECONDS = 30.0
 PREFACE = struct.Struct("!B46sHI")  # family, host, port, scope
+AT_REST = 0  # instead of a family: asks to be told when nothing moves
 ANSWER = struct.Struct("!i")  # 0, or an errno
 LINGER_RESET = struct.pack("ii", 1, 0)
 
@@ -194,14 +196,18 @@ class Proxy:
         self.selector.register(self.listening, selectors.EVENT_READ, self.accept)
         self.timers: list[tuple[float, int, Pair]] = []
         self.order = itertools.count()
+        self.asking: list[socket.socket] = []  # who waits until nothing moves
 
     def run(self, ends: int) -> None:
         """Until the descriptor `ends` says that nobody needs it any more."""
         self.selector.register(ends, selectors.EVENT_READ, None)
         while True:
             now = time.monotonic()
-            timeout = max(self.timers[0][0] - now, 0.0) if self.timers else None
-            for key, _events in self.selector.select(timeout):
+            timeout = max(self.timers[0][0] - now, 0.0) if self.timers else 0.0 if self.asking else None
+            ready = self.selector.select(timeout)
+            if not ready and not self.timers:
+                self.tell_rest()
+            for key, _events in ready:
                 if key.data is None:
                     return
                 if isinstance(key.data, Pair):
@@ -234,6 +240,9 @@ class Proxy:
             near.close()
             return
         family, host, port, scope = PREFACE.unpack(preface)
+        if family == AT_REST:
+            self.asking.append(near)
+            return
         ip = host.rstrip(b"\0").decode()
         far = socket.socket(family, socket.SOCK_STREAM)
         far.settimeout(CONNECT_SECONDS)
@@ -253,6 +262,14 @@ class Proxy:
         for each in pair.sockets:
             self.selector.register(each, selectors.EVENT_READ, pair)
         self.go_on(pair)
+
+    def tell_rest(self) -> None:
+        """Answer those who asked for it: nothing moves, and nothing is going to by itself."""
+        for near in self.asking:
+            with contextlib.suppress(OSError):
+                near.sendall(ANSWER.pack(0))
+            near.close()
+        self.asking.clear()
 
     def go_on(self, pair: Pair) -> None:
         if pair.sockets[0].fileno() < 0:
@@ -321,6 +338,17 @@ def install() -> None:
 
     socket.socket.connect = connect  # type: ignore[assignment, method-assign]
     socket.socket.connect_ex = connect_ex  # type: ignore[assignment, method-assign]
+
+
+def rest() -> None:
+    """Return when nothing moves in the proxy, if there is one: what still can be taken on the way has been taken."""
+    if VARIABLE not in os.environ:
+        return
+    with socket.socket() as asking:
+        # Not through it, as install() has it.
+        socket._socket.socket.connect(asking, ("127.0.0.1", int(os.environ[VARIABLE])))  # type: ignore[attr-defined]
+        asking.sendall(PREFACE.pack(AT_REST, b"", 0, 0))
+        asking.recv(ANSWER.size)
 
 
 def dial(

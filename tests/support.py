@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hostile_proxy
 import pytest
 import through_proxy
 
@@ -199,6 +200,7 @@ def fill(identifier: int) -> int:
             refused = 0
         except net.NetworkTimeoutError:
             refused += 1
+            hostile_proxy.rest()
     net.native_tcp_set_timeout(identifier, 30000)
     return sent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
+import hostile_proxy
 import pytest
 from support import Running, code_of, kernel_socket, refusal
 from ws_support import BINARY, PING, PONG, TEXT, Upgrade, WsLink, becomes
@@ -33,6 +34,7 @@ def fill(identifier: int) -> int:
             refused = 0
         except net.NetworkTimeoutError:
             refused += 1
+            hostile_proxy.rest()
     return count
 
 
