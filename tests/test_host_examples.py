@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from command_support import ROOT, SECONDS, Program
 from host_support import environment, library
-from support import NOTHING_MISSING, plain_listener
+from support import NOTHING_MISSING, foreign, plain_listener
 from ws_support import SOON_MS
 
 import dryad_net as net
@@ -56,8 +56,9 @@ def test_rust(tmp_path: Path) -> None:
     assert compiler is not None or not NOTHING_MISSING, "rustc is not installed"
     if compiler is not None:
         program = tmp_path / "echo"
-        complete(
-            compiler, "--edition", "2021", "-D", "warnings", str(EXAMPLES / "host_rust" / "echo.rs"), "-o", str(program)
+        source = str(EXAMPLES / "host_rust" / "echo.rs")
+        subprocess.run(
+            [compiler, "--edition", "2021", "-D", "warnings", source, "-o", str(program)], env=foreign(), check=True
         )
         assert complete(str(program), str(library())) == "hello over TCP\nhello over WebSocket\n"
 

@@ -185,7 +185,12 @@ assert time.monotonic() - begun < 15
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", text],
-        env={**os.environ, "LD_PRELOAD": str(shim), "DRYAD_NET_BACKEND": net.backend},
+        # Sanitizers want to come first.
+        env={
+            **os.environ,
+            "LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {shim}",
+            "DRYAD_NET_BACKEND": net.backend,
+        },
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from support import HAS_IPV6, SOON, finish, wait_until
+from support import HAS_IPV6, SOON, finish, foreign, wait_until
 from udp_support import SOON_MS, bound, ended, free_port, is_served, receive
 
 import dryad_net as net
@@ -24,7 +24,8 @@ families = pytest.mark.parametrize(
 
 
 def start(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=foreign())
 
 
 @contextlib.contextmanager

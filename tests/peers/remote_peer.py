@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from support import foreign
+
 from peers.conversation import SOON, Closed, Conversation, Message, Opening, Peer, Server
 
 SCRIPTS = Path(__file__).resolve().parent / "js"
@@ -41,7 +43,7 @@ class Process:
             ["node", SCRIPTS / "peer.js", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "NODE_PATH": str(MODULES)},
+            env={**foreign(), "NODE_PATH": str(MODULES)},
         )
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
