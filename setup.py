@@ -18,7 +18,7 @@ from setuptools.command.build_ext import build_ext
 
 MODULES = (
     *("buffer", "call", "datagram", "frame", "framed", "inbound", "mask", "message", "poll", "receiver"),
-    *("scan", "sock", "stream", "text", "transmit", "waiter", "websocket"),
+    *("scan", "sock", "source", "stream", "text", "transmit", "waiter", "websocket"),
 )
 SOURCES = Path("src_pyx")
 # Cython finds a .pxd by the module's dotted name along package folders, and src_pyx/ is flat.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 MODULES = (
     *("buffer", "scan", "text", "mask", "frame", "message", "sock", "poll", "receiver", "stream", "datagram"),
-    *("transmit", "framed", "inbound", "websocket", "waiter", "call"),
+    *("transmit", "framed", "source", "inbound", "websocket", "waiter", "call"),
 )
 
 
@@ -50,6 +50,7 @@ __all__ = [
     "receiver",
     "scan",
     "sock",
+    "source",
     "stream",
     "text",
     "transmit",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         receiver,
         scan,
         sock,
+        source,
         stream,
         text,
         transmit,

@@ -1,13 +1,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from .framed cimport Framed
+from .source cimport Source
 
-cdef class Inbound(Framed):
+cdef class Inbound(Source):
     cdef public bint touched
     cdef public bint watched
     cdef bint parsing
-    cdef object held
-    cdef int64_t held_at
     cdef object slot
     cdef int slot_kind
     cdef size_t slot_cost
@@ -18,8 +16,6 @@ cdef class Inbound(Framed):
     cdef bint close_received
     cdef readonly uint64_t bytes_received
     cdef readonly uint64_t messages_received
-    cdef bint keepalive
-    cdef int64_t heard
     cdef int64_t ping_sent
     cdef bytes ping_payload
     cdef int64_t latency
@@ -36,16 +32,9 @@ cdef class Inbound(Framed):
     cdef int leave_rest(self) except -1
     cdef int resume(self) except -1
     cdef int tell_others(self) except -1
-    cdef void hold(self, violation) noexcept
     cdef int act_in_turn(self, bint in_background) except -1
     cdef int wait_or_act(self) except -1
     cdef int act_on_held(self) except -1
     cdef int keep(self, int kind) except -1
-    cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1
-    cdef int fill_payload(self, int64_t timeout_ms, int64_t *deadline) except -1
-    cdef int fill_decrypted(self, int64_t timeout_ms, int64_t *deadline) except -1
-    cdef Py_ssize_t read_decrypted(self) except? -1
-    cdef int decrypt(self, bytes data) except -1
     cdef int violated(self, violation) except -1
     cdef int lost(self) except -1
-    cdef int end_of_stream(self, Py_ssize_t n) except -1

@@ -7,16 +7,14 @@ nothing more is read, and TCP makes the peer wait.
 
 from collections import deque
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
 
-from .buffer cimport BLOCK, acquire_block, release_block
 from .frame cimport BINARY, CLOSE, LONGEST_HEADER, PING, PONG, TEXT
-from .framed cimport Framed
 from .message cimport NOTHING
 from .posix cimport MSG_PEEK, dryad_now, dryad_recv_now, dryad_unread
-from .receiver cimport END, FILLED, LOOK_AGAIN
+from .receiver cimport END, FILLED
 from .sock cimport deadline_after, how_many, would_block
+from .source cimport Source
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
 
 from ..close_codes import ABNORMAL, INTERNAL_ERROR, Violation
@@ -28,12 +26,10 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef enum:
-    DIRECT_SIZE = 65536  # payloads of which so much is missing are read to where they belong, not with what follows
     # Where messages of so much are ready that are more together than the cache holds, they are left in
     # the system until they are asked for.
     LEFT_SIZE = 4096
     CACHED_SIZE = 524288
-    FIRST_SIZE = 4096  # where the last message was read to where it belongs, what is read to see how large this one is
     MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
     HOLD_NS = 200_000_000  # how long the background leaves it to the script to read and answer what came before
 
@@ -42,10 +38,10 @@ cdef size_t UNREAD_LIMIT = 16 * 1024 * 1024
 cdef int64_t NOT_YET = -1
 
 
-cdef class Inbound(Framed):
+cdef class Inbound(Source):
     """The messages that a connection receives.
 
-    Owns what its Framed owns, and the messages received and not yet read. A subclass offers
+    Owns what its Source owns, and the messages received and not yet read. A subclass offers
     ending() and resumed() too.
 
     touched: a call has received from it since take_touched(); watched: the background will look at
@@ -216,11 +212,6 @@ cdef class Inbound(Framed):
             self.messages_received += 1
             self.bytes_received += self.messages.size
         return kind
-
-    cdef void hold(self, violation) noexcept:
-        """Act on this violation in its turn: act_in_turn() or wait_or_act() do."""
-        self.held = violation
-        self.held_at = dryad_now()
 
     cdef int act_in_turn(self, bint in_background) except -1:
         """Act on what is held if everything before it was read; else see that the background will.
@@ -405,114 +396,7 @@ cdef class Inbound(Framed):
             self.take_one()
         return self.unread != 0 or self.state > OPEN
 
-    # ---- reading
-
-    cdef int fill_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
-        cdef int state
-        cdef bint is_large
-        if self.tls is not None:
-            state = self.fill_decrypted(timeout_ms, deadline)
-        elif self.messages.frame_left >= DIRECT_SIZE and self.incoming.size() == 0 and not self.reading.taken:
-            state = self.fill_payload(timeout_ms, deadline)
-        else:
-            is_large = self.messages.size >= DIRECT_SIZE + FIRST_SIZE and not self.messages.in_frame
-            state = self.fill(FIRST_SIZE if is_large else BLOCK, timeout_ms, deadline)
-        if self.keepalive and state == FILLED:
-            self.heard = dryad_now()
-        return state
-
-    cdef int fill_payload(self, int64_t timeout_ms, int64_t *deadline) except -1:
-        """Read straight to where the message is gathered, once."""
-        cdef size_t room
-        cdef char *to
-        cdef Py_ssize_t n
-        cdef unsigned int wakes = self.wakes
-        if self.ended or self.closed:
-            return END if self.ended else NOTHING
-        try:
-            to = self.messages.room(&room)
-        except Violation as violation:
-            self.hold(violation)
-            return FILLED
-        if self.has_time_for_slice(timeout_ms, deadline):
-            n = self.read_slice(to, room, timeout_ms, deadline)
-        else:
-            n = self.read_now(to, room)
-        if n > 0:
-            if not self.closed:
-                try:
-                    self.messages.filled(n)
-                except Violation as violation:
-                    self.hold(violation)
-            return FILLED
-        if n == LOOK_AGAIN:
-            return FILLED
-        if would_block(n):
-            # While this one waits, another thread may read, and move the place to read to.
-            return FILLED if wakes != self.wakes or self.wait_for_more(timeout_ms, deadline) else NOTHING
-        return self.end_of_stream(n)
-
-    cdef int fill_decrypted(self, int64_t timeout_ms, int64_t *deadline) except -1:
-        cdef Py_ssize_t n
-        cdef unsigned int wakes = self.wakes
-        while True:
-            if self.ended or self.closed:
-                return END if self.ended else NOTHING
-            n = self.read_decrypted()
-            if n > 0 or n == LOOK_AGAIN or wakes != self.wakes:
-                return FILLED  # if not by this thread, then by the one it has waited for
-            if n == 0 or not would_block(n):
-                return self.end_of_stream(n)
-            if not self.wait_for_more(timeout_ms, deadline):
-                return NOTHING
-
-    cdef Py_ssize_t read_decrypted(self) except? -1:
-        """Read and decrypt until there is something for the reader, without waiting.
-
-        Reading, decrypting and appending are one thing: what another thread reads comes behind it.
-        """
-        cdef char *block
-        cdef Py_ssize_t n = 0
-        with self.encoding:
-            block = acquire_block()
-            try:
-                while True:
-                    n = self.read_now(block, BLOCK)
-                    if n <= 0 or self.decrypt(PyBytes_FromStringAndSize(block, n)):
-                        return n
-            except MemoryError:
-                if n > 0:
-                    self.lose()
-                raise
-            finally:
-                release_block(block)
-
-    cdef int decrypt(self, bytes data) except -1:
-        """Decrypt what was received into the buffer. Returns whether the reader should look."""
-        cdef bytes plain = b""
-        cdef bint was_established = self.tls.established
-        try:
-            plain = self.tls.decrypt(data)
-        except NetworkError:
-            pass  # it is in tls.trouble, where it also is if something could be read before it
-        if self.tls.trouble is not None:
-            self.ended = True
-            if not self.broken:
-                self.broken = True
-                self.trouble = self.tls.trouble
-        self.send_due()
-        if plain:
-            self.take_in(PyBytes_AS_STRING(plain), len(plain))
-        if self.tls.ended:
-            self.ended = True
-        return len(plain) > 0 or self.ended or self.tls.established != was_established
-
-    cdef int end_of_stream(self, Py_ssize_t n) except -1:
-        if n == 0:
-            self.ended = True
-        else:
-            self.fail(n)
-        return END
+    # ---- how it ends
 
     cdef int violated(self, violation) except -1:
         """The peer broke the protocol: tell it so, and the script once (RFC 6455, 7.1.7)."""

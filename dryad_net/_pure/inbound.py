@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from collections import deque
@@ -12,9 +11,9 @@ from ..close_codes import ABNORMAL, Violation
 from ..close_codes import parse as parse_close
 from ..errors import NetworkError
 from .frame import BINARY, CLOSE, PING, PONG, TEXT
-from .framed import Framed
 from .receiver import BLOCK
 from .sock import READABLE, Socket, deadline_after
+from .source import Source
 from .transmit import CLOSED, CLOSING, CONNECTING, OPEN
 
 # Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
@@ -23,10 +22,10 @@ _MESSAGE_COST = 64  # bytes that an unread message takes besides its payload
 _HOLD_SECONDS = 0.2  # how long the background leaves it to the script to read and answer what came before
 
 
-class Inbound(Framed):
+class Inbound(Source):
     """The messages that a connection receives.
 
-    Owns what its Framed owns, and the messages received and not yet read. A subclass offers
+    Owns what its Source owns, and the messages received and not yet read. A subclass offers
     ending() and resumed() too.
 
     touched: a call has received from it since take_touched(); watched: the background will look at
@@ -274,39 +273,7 @@ class Inbound(Framed):
             return True
         return came
 
-    def _fill_decrypted(self) -> bool:
-        while not self._ended and not self._closed:
-            try:
-                data = self._socket.recv(BLOCK)
-            except BlockingIOError:
-                return False
-            except OSError as error:
-                self._fail(error)
-                return False
-            if not data:
-                self._ended = True
-                return False
-            if self._decrypt(data):
-                return True
-        return False
-
-    def _decrypt(self, data: bytes) -> bool:
-        """Decrypt what was received into the buffer. Returns whether the reader should look."""
-        was_established = self._tls.established
-        plain = b""
-        # What goes wrong is in tls.trouble, where it also is if something could be read before it.
-        with contextlib.suppress(NetworkError):
-            plain = self._tls.decrypt(data)
-        if self._tls.trouble is not None:
-            self._ended = True
-            if not self._broken:
-                self._broken = True
-                self._trouble = self._tls.trouble
-        self.send_due()
-        self._incoming.append(plain)
-        if self._tls.ended:
-            self._ended = True
-        return bool(plain) or self._ended or self._tls.established != was_established
+    # ---- how it ends
 
     def _violated(self, violation: Violation) -> None:
         """The peer broke the protocol: tell it so, and the script once (RFC 6455, 7.1.7)."""
