@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from dryad_interpreter import Ffi
+from support import NOTHING_MISSING
 
 import dryad_net as net
 from dryad_net.host import locations
@@ -25,15 +27,23 @@ SECONDS = 60.0
 C_FLAGS = ("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-g", "-O1")
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 
+NO_PYTHON = "no Python here has a shared library (Debian: libpython3-dev)"
+
 Call = Callable[..., Any]
 
 
 def library() -> Path:
-    """The installed library; a compiled installation has one, and for a pure one the test is skipped."""
+    """The installed library.
+
+    The test is skipped in a pure installation, which has none, and where no Python can be started by it,
+    such as in the containers that wheels are built in.
+    """
     found = locations.library()
     if found is None and importlib.util.find_spec("dryad_net._compiled.sock") is None:
         pytest.skip("a pure installation has no libdryad_net")
     assert found is not None, "libdryad_net was not built with this installation"
+    if not OWN_IS_SHARED and not NOTHING_MISSING and not pythons():
+        pytest.skip(NO_PYTHON)
     return found
 
 
@@ -41,7 +51,7 @@ def compile_c(source: Path, program: Path, *flags: str) -> Path:
     """Build a C program without any warning."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler is not None, "these tests need a C compiler"
-    command = [compiler, *C_FLAGS, *flags, str(source), "-o", str(program), "-ldl", "-lpthread"]
+    command = [compiler, *C_FLAGS, str(source), *flags, "-o", str(program), "-ldl", "-lpthread"]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return program
 
@@ -59,6 +69,7 @@ def is_shared(python: str) -> bool:
 OWN_IS_SHARED = is_shared(sys.executable)
 
 
+@functools.cache
 def pythons() -> dict[str, str]:
     """The Pythons of this machine that have a shared library, by version."""
     found = {}
@@ -78,7 +89,7 @@ def environment(**more: str) -> dict[str, str]:
     chosen = {**os.environ, "DRYAD_NET_BACKEND": net.backend, **more}
     if "DRYAD_NET_PYTHON" not in chosen and not OWN_IS_SHARED:
         others = pythons()
-        assert others, "no Python here has a shared library (Debian: libpython3-dev)"
+        assert others, NO_PYTHON
         # The extension modules are this Python's.
         chosen.update(DRYAD_NET_PYTHON=next(iter(others.values())), DRYAD_NET_BACKEND="pure")
     return chosen

@@ -1,4 +1,4 @@
-"""The Dryad samples of both quick starts, run by an interpreter with the language's traps."""
+"""The Dryad samples of the documentation, run by an interpreter with the language's traps."""
 
 from __future__ import annotations
 
@@ -103,3 +103,17 @@ def test_a_udp_socket(page: str, start: Start) -> None:
 def test_an_error(start: Start) -> None:
     said = "E5006 native_tcp_connect: 127.0.0.1:1: connection refused (ECONNREFUSED)\n"
     assert printed(start("error")) == said
+
+
+@pytest.mark.parametrize(("other", "sent"), [("host.md", "who is there?"), ("pt/dryad.md", "olá")])
+def test_the_sample_of_a_page_on_scripts(
+    other: str, sent: str, programs: list[Program], ffi_program: Path, scripts_folder: Path, server: int
+) -> None:
+    (sample,) = blocks((DOCS / other).read_text(encoding="utf-8"), "dryad")
+    path = scripts_folder / "sample.dryad"
+    path.write_text(sample.replace("7070", str(port_of(server))), encoding="utf-8")
+    programs.append(Program(sys.executable, str(INTERPRETER), str(ffi_program), str(path)))
+    accepted = net.native_tcp_accept_blocking(server, -1)
+    assert net.native_tcp_recv_until(accepted, "\n") == f"{sent}\n"
+    net.native_tcp_send(accepted, "a friend\n")
+    assert printed(programs[-1]) == "a friend\n\n"

@@ -32,7 +32,6 @@ def why(start_host: Call, path: Path | None = None, **more: str) -> str:
 
 
 def test_the_versions_that_ci_must_have() -> None:
-    assert OWN in PYTHONS or PYTHONS
     if NOTHING_MISSING:
         assert PYTHONS.keys() >= {"3.11"}
 

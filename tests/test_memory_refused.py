@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import dryad_net as net
 FOLDER = Path(__file__).parent / "memory"
 # __libc_malloc is glibc's, and LD_PRELOAD its loader's. In the pure half memory is Python's own.
 pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux" or net.backend != "compiled", reason="glibc and the compiled half"),
+    pytest.mark.skipif(
+        sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or net.backend != "compiled",
+        reason="glibc and the compiled half",
+    ),
     pytest.mark.timeout(300),
 ]
 
