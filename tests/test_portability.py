@@ -7,6 +7,8 @@ Masking is run on a big-endian processor of 32 bits where there is a compiler an
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +29,8 @@ BSD = "".join(f"#include <{name}.h>\n" for name in HEADERS) + f"#pragma GCC pois
 MACOS = f"{BSD}#undef MSG_NOSIGNAL\n#define SO_NOSIGPIPE 0x1022\n"
 HEADERS = "".join(f"#include <{name}.h>\n" for name in ("poller", "idle", "mask", "scan", "transcode"))
 USE = "#define _GNU_SOURCE\n{before}" + HEADERS + "int main(void) {{ return 0; }}\n"
+HOST = sorted((SOURCES / "host").glob("*.c"))
+HOST_FLAGS = ["-std=c11", "-fvisibility=hidden", "-O2", "-Wall", "-Wextra", "-Werror"]
 BIG_ENDIAN = ("powerpc-linux-gnu-gcc", "qemu-ppc")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the other systems compile it for real")
@@ -67,6 +71,46 @@ def test_without_what_linux_alone_has(tmp_path: Path, before: str) -> None:
 def test_strictly(tmp_path: Path, command: str) -> None:
     """glibc, musl, and 32 bits with the bytes the other way round."""
     compile_(tmp_path, USE.format(before=""), command=command)
+
+
+@pytest.mark.parametrize("command", ["gcc", "musl-gcc", BIG_ENDIAN[0]])
+@pytest.mark.parametrize("source", HOST, ids=lambda source: source.name)
+def test_the_library_for_hosts(source: Path, command: str) -> None:
+    done = subprocess.run(
+        [compiler(command), "-fsyntax-only", *HOST_FLAGS, str(source)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
+@pytest.mark.parametrize("system", ["aarch64-macos", "x86_64-freebsd"])
+@pytest.mark.parametrize("source", [None, *HOST], ids=lambda source: source.name if source else "the headers")
+def test_with_the_headers_of_other_systems(tmp_path: Path, source: Path | None, system: str) -> None:
+    """pip install ziglang brings a compiler that has them."""
+    options = HOST_FLAGS if source else [option for option in STRICT if option != "-Wconversion"]  # clang's is stricter
+    if source is None:
+        source = tmp_path / "program.c"
+        source.write_text("#include <sys/types.h>\n" + USE.format(before=""))
+    done = subprocess.run(
+        [sys.executable, "-m", "ziglang", "cc", "-target", system, "-c", *options, str(source), "-o", "object.o"],
+        env={**os.environ, "ZIG_LOCAL_CACHE_DIR": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_asks_for_posix_alone() -> None:
+    """macOS and the BSDs then hide everything else, such as RTLD_NODELETE; glibc and musl do not."""
+    for path in (*SOURCES.rglob("*.h"), *HOST):
+        assert "_POSIX_C_SOURCE" not in path.read_text()
 
 
 def output_of(folder: Path, name: str, system: str) -> str:

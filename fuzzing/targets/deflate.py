@@ -36,7 +36,8 @@ def _inflate(source: Source, agreed: Parameters, client: bool) -> None:
         cuts = Source(source.chunk(16))
         compressed = source.chunk(2000)
         if source.boolean():
-            compressed = zlib.compress(compressed * source.number(1, 300), wbits=-9)
+            packer = zlib.compressobj(wbits=-9)
+            compressed = packer.compress(compressed * source.number(1, 300)) + packer.flush()
         at_once = _message(whole, [compressed], limit)
         assert _message(pieces, split(compressed, cuts), limit) == at_once
         if at_once is None:

@@ -1,5 +1,5 @@
-/* pthread_atfork is POSIX. */
-#define _POSIX_C_SOURCE 200809L
+/* For pthread_atfork, and for RTLD_NODELETE, which macOS and the BSDs hide from who asks for POSIX alone. */
+#define _GNU_SOURCE
 
 #include "runtime.h"
 
