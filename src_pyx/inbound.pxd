@@ -4,6 +4,7 @@ from .source cimport Source
 
 cdef class Inbound(Source):
     cdef public bint touched
+    cdef int64_t touched_at
     cdef public bint watched
     cdef bint parsing
     cdef object slot
@@ -33,6 +34,7 @@ cdef class Inbound(Source):
     cdef int resume(self) except -1
     cdef int tell_others(self) except -1
     cdef int act_in_turn(self, bint in_background) except -1
+    cdef bint is_in_use(self) noexcept
     cdef int wait_or_act(self) except -1
     cdef int act_on_held(self) except -1
     cdef int keep(self, int kind) except -1

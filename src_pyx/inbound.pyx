@@ -44,12 +44,13 @@ cdef class Inbound(Source):
     Owns what its Source owns, and the messages received and not yet read. A subclass offers
     ending() and resumed() too.
 
-    touched: a call has received from it since take_touched(); watched: the background will look at
+    touched: a call has received from it since take_touched(), which notes when; watched: the background will look at
     it without being told by a poller.
     """
 
     def __cinit__(self, handle, *args, **kwargs):
         self.latency = -1
+        self.touched_at = -HOLD_NS
 
     def ending(self):
         """No more messages; the subclass knows what is left to do."""
@@ -219,16 +220,20 @@ cdef class Inbound(Source):
         in_background: the script may be about to answer the message that it has just read, and is
         not to find the connection closed; its own next call acts at once.
         """
-        if not self.unread and not (in_background and self.touched):
+        if not self.unread and not (in_background and self.is_in_use()):
             return self.act_on_held()
         self.tell_others()
         if not self.watched:
             self.resume()  # no poller wakes it for this
         return 0
 
+    cdef bint is_in_use(self) noexcept:
+        """In the background: has the script received from it a moment ago, as far as has been noticed?"""
+        return self.touched or dryad_now() - self.touched_at < HOLD_NS
+
     cdef int wait_or_act(self) except -1:
         """In the background: act on what is held, unless there still is time to read and answer what came before."""
-        if dryad_now() - self.held_at >= HOLD_NS:
+        if dryad_now() - self.held_at >= HOLD_NS and not self.is_in_use():
             return self.act_on_held()
         return self.resume()
 

@@ -51,6 +51,8 @@ cdef class WebSocket(Inbound):
         """Has a call received from it since the last time this was asked, or is one inside it?"""
         cdef bint touched = self.touched or self.users > 0 or (self.attended > 0 and is_attending())
         self.touched = False
+        if touched:
+            self.touched_at = dryad_now()
         return touched
 
     def is_connected(self):

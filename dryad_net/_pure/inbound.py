@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections import deque
@@ -28,13 +29,14 @@ class Inbound(Source):
     Owns what its Source owns, and the messages received and not yet read. A subclass offers
     ending() and resumed() too.
 
-    touched: a call has received from it since take_touched(); watched: the background will look at
+    touched: a call has received from it since take_touched(), which notes when; watched: the background will look at
     it without being told by a poller.
     """
 
     def __init__(self, handle: Socket | socket.socket) -> None:
         super().__init__(handle)
         self.touched = False
+        self._touched_at = -math.inf
         self.watched = False
         self._held: Violation | None = None
         self._held_at = 0.0
@@ -180,16 +182,20 @@ class Inbound(Source):
         in_background: the script may be about to answer the message that it has just read, and is
         not to find the connection closed; its own next call acts at once.
         """
-        if not self._unread and not (in_background and self.touched):
+        if not self._unread and not (in_background and self._is_in_use()):
             self._act_on_held()
             return
         self._note_rest(True)
         if not self.watched:
             self.resumed()  # no poller wakes it for this
 
+    def _is_in_use(self) -> bool:
+        """In the background: has the script received from it a moment ago, as far as has been noticed?"""
+        return self.touched or time.monotonic() - self._touched_at < _HOLD_SECONDS
+
     def _wait_or_act(self) -> None:
         """In the background: act on what is held, unless there still is time to read and answer what came before."""
-        if time.monotonic() - self._held_at >= _HOLD_SECONDS:
+        if time.monotonic() - self._held_at >= _HOLD_SECONDS and not self._is_in_use():
             self._act_on_held()
         else:
             self.resumed()

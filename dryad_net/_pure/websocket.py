@@ -47,6 +47,8 @@ class WebSocket(Inbound):
         attended = self._attended > 0 and Attention.is_there()
         touched = self.touched or self._users > 0 or self._inside_calls > 0 or attended
         self.touched = False
+        if touched:
+            self._touched_at = time.monotonic()
         return touched
 
     def is_connected(self) -> bool:
