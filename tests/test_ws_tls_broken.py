@@ -28,6 +28,16 @@ def serve(raw: socket.socket, last: bytes) -> None:
     raw.sendall((session.encrypt(last) if last else b"") + BROKEN)
 
 
+def dial() -> tuple[int, socket.socket]:
+    """A connection of our own whose handshake has not begun, and the plain socket at its other end."""
+    with plain_listener() as listening:
+        own = net.native_ws_connect(f"wss://127.0.0.1:{listening.getsockname()[1]}/")
+        net.native_ws_set_tls(own, {"ca_file": FILES.ca})
+        raw = listening.accept()[0]
+    raw.settimeout(SOON)
+    return own, raw
+
+
 @pytest.mark.parametrize(
     "last",
     [b"", frame(PING, b"!"), frame(PING, b"!") + frame(3), frame(3)],
@@ -35,12 +45,8 @@ def serve(raw: socket.socket, last: bytes) -> None:
 )
 def test_said_once(last: bytes) -> None:
     """Also where a pong or a Close should go out, which cannot be encrypted any more."""
-    with plain_listener() as listening:
-        own = net.native_ws_connect(f"wss://127.0.0.1:{listening.getsockname()[1]}/")
-        net.native_ws_set_tls(own, {"ca_file": FILES.ca})
-        raw = listening.accept()[0]
+    own, raw = dial()
     with raw:
-        raw.settimeout(SOON)
         serving = Running(serve, raw, last)
         said = said_once(own)
         serving.result()
@@ -49,12 +55,8 @@ def test_said_once(last: bytes) -> None:
 
 
 def test_a_close_before_it_is_the_end() -> None:
-    with plain_listener() as listening:
-        own = net.native_ws_connect(f"wss://127.0.0.1:{listening.getsockname()[1]}/")
-        net.native_ws_set_tls(own, {"ca_file": FILES.ca})
-        raw = listening.accept()[0]
+    own, raw = dial()
     with raw:
-        raw.settimeout(SOON)
         serving = Running(serve, raw, frame(CLOSE, close_payload(1000, "done")))
         assert net.native_ws_recv_blocking(own, int(SOON * 1000)) is None
         serving.result()

@@ -105,13 +105,7 @@ class Stream(Receiver):
             # Queued first: where a signal's handler raises in the middle, what is left of it is known.
             self._outgoing.append(memoryview(data))
             self.outgoing_size += len(data)
-            taken: list[bool] = []
-            try:
-                if take(self._sending, 0, taken):
-                    self._flush_queue()
-            finally:
-                if True in taken:
-                    self._sending.release()
+            self.flush()
             if self._broken:
                 return 0
             if self.outgoing_size > limit:
@@ -131,14 +125,16 @@ class Stream(Receiver):
     def flush(self) -> bool:
         """Send what is queued, without waiting. True when nothing is left to send."""
         taken: list[bool] = []
+        flushed = False  # in the middle of somebody's bytes; they flush first thing
         try:
-            if not take(self._sending, 0, taken):
-                return False  # in the middle of somebody's bytes; they flush first thing
-            with self._lock:
-                return self._flush_queue()
+            if take(self._sending, 0, taken):
+                with self._lock:
+                    flushed = self._flush_queue()
         finally:
             if True in taken:
                 self._sending.release()
+        # Not from within: an exception on a return's way out of a `with` may miss the finally around it.
+        return flushed
 
     def _flush_queue(self) -> bool:
         while self._outgoing:
