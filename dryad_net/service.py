@@ -181,6 +181,10 @@ class Service:
             except MemoryError:
                 # Whoever it was for has been put off. No memory is no reason to serve nobody any more.
                 time.sleep(LOOK_SECONDS)
+            except Exception:
+                # Nor is what nobody has thought of.
+                log.failure("the background's round failed")
+                time.sleep(LOOK_SECONDS)
 
     def _run_once(self, poller: poll.Poller) -> None:
         for token in poller.wait(self._sleep_ms()):

@@ -113,8 +113,7 @@ cdef class Inbound(Source):
             if got == kind:
                 message = self.messages.value
                 self.messages.value = None
-                if self.incoming.size():
-                    self.leave_rest()
+                self.leave_rest()
                 return message
             if got != NOTHING:
                 self.keep(got)
@@ -172,8 +171,9 @@ cdef class Inbound(Source):
         self.unread -= cost(message)
         if self.held is not None:
             self.held_at = dryad_now()
-        if self.unread or self.incoming.size():
-            self.leave_rest()
+        if self.unread:
+            self.tell_others()
+        self.leave_rest()
         if self.paused and not self.is_full():
             self.paused = False
             self.resume()
@@ -274,9 +274,10 @@ cdef class Inbound(Source):
 
     cdef int leave_rest(self) except -1:
         """What has come behind the message stays in the buffer, where no poller sees it: a ping, perhaps."""
-        self.tell_others()
-        if not self.watched:
-            self.resume()
+        if self.incoming.size():
+            self.tell_others()
+            if not self.watched:
+                self.resume()
         return 0
 
     cdef int resume(self) except -1:
@@ -332,6 +333,7 @@ cdef class Inbound(Source):
             got = self.next_message(False)
             if got != NOTHING:
                 self.keep(got)
+                self.leave_rest()
                 break
             if has_read or self.state != OPEN or self.parsing:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from support import Running, wait_until
-from ws_support import SOON_MS, TEXT, Peer, Upgrade, WsLink, accept_of, request
+from ws_support import PING, PONG, SOON_MS, TEXT, Peer, Upgrade, WsLink, accept_of, request
 
 import dryad_net as net
 from dryad_net import service
@@ -146,8 +147,9 @@ def test_what_is_handed_over_again_while_it_is_served() -> None:
         task.socket.release()
 
 
-def test_a_violation_that_the_script_has_read_first(ws: WsLink) -> None:
-    """Behind a message that nobody reads: the descriptor tells the background nothing of it any more."""
+@contextlib.contextmanager
+def background_held_up(ws: WsLink) -> Iterator[None]:
+    """The background has left the connection to the poller, and looks at nothing before the end of this."""
     ours, theirs = socket.socketpair()
     busy, go_on = threading.Event(), threading.Event()
 
@@ -164,14 +166,35 @@ def test_a_violation_that_the_script_has_read_first(ws: WsLink) -> None:
         try:
             service.hand_over(task, poll.WRITE)
             assert busy.wait(10)
-            ws.peer.say(ws.peer.frame(TEXT, b"unread") + ws.peer.frame(3))
-            wait_until(lambda: net.native_ws_client_info(ws.id)["messages_received"])
+            yield
         finally:
             go_on.set()
-        assert ws.peer.closing()[0] == 1002
-        service.withdraw(task)
-        task.socket.release()
+            service.withdraw(task)
+            task.socket.release()
+
+
+def test_a_violation_that_the_script_has_read_first(ws: WsLink) -> None:
+    """Behind a message that nobody reads: the descriptor tells the background nothing of it any more."""
+    with background_held_up(ws):
+        ws.peer.say(ws.peer.frame(TEXT, b"unread") + ws.peer.frame(3))
+        wait_until(lambda: net.native_ws_client_info(ws.id)["messages_received"])
+    assert ws.peer.closing()[0] == 1002
     assert net.native_ws_recv(ws.id) == "unread"
+
+
+@pytest.mark.parametrize("what", ["net_wait", "is_connected", "recv"])
+def test_a_ping_that_the_script_has_read_without_knowing(ws: WsLink, what: str) -> None:
+    """As above; whoever looks for a message stops behind the first."""
+    with background_held_up(ws):
+        ws.peer.say(ws.peer.frame(TEXT, b"unread") + ws.peer.frame(PING, b"you there?"))
+        if what == "net_wait":
+            assert net.native_net_wait([ws.id], SOON_MS) == [ws.id]
+        elif what == "is_connected":
+            wait_until(lambda: net.native_ws_is_connected(ws.id) and table.objects[ws.id].messages_received)
+        else:
+            assert net.native_ws_recv_blocking(ws.id, SOON_MS) == "unread"
+    assert ws.peer.read()[:2] == (PONG, b"you there?")
+    assert net.native_ws_recv(ws.id) == (None if what == "recv" else "unread")
 
 
 def _waiter() -> Any:

@@ -94,3 +94,23 @@ def test_without_memory_it_is_tried_again(
         wait_until(lambda: forgotten(task))
     assert task.calls == 4
     assert not caplog.records
+
+
+def test_a_failure_of_all_of_it_ends_nothing(
+    trouble: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, failed = service.Service._run_once, []
+
+    def run_once(self: service.Service, poller: poll.Poller) -> None:
+        if not failed:
+            failed.append(True)
+            raise OSError("of the test's")
+        plain(self, poller)
+
+    monkeypatch.setattr(service.Service, "_run_once", run_once)
+    with caplog.at_level(logging.ERROR, logger="dryad_net"):
+        for task in trouble(ValueError, 0), trouble(ValueError, 0):  # the first ends the round that waits already
+            wait_until(lambda task=task: forgotten(task))
+            assert task.calls == 1
+        wait_until(lambda: caplog.records)
+    assert [record.getMessage() for record in caplog.records] == ["the background's round failed"]

@@ -152,6 +152,25 @@ assert poller.wait(10_000) == []
 """)
 
 
+def test_a_descriptor_that_is_given_to_another_socket_while_it_is_looked_for() -> None:
+    """select says that one was closed, and by the time it is looked which, its number is in use again."""
+    run_as_windows("""
+from dryad_net._pure import sock
+plain = select.select
+calls = []
+def select_of_a_closed_one(*args):
+    calls.append(args)
+    if len(calls) in (1, 3):  # the others look which it was
+        raise OSError(errno.ENOTSOCK if len(calls) == 1 else errno.EBADF, "")
+    return plain(*args)
+select.select = select_of_a_closed_one
+one, other = socket.socketpair()
+assert sock.wait_ready({one.fileno(): sock.READABLE}, 0) == set()
+assert sock.wait_ready({one.fileno(): sock.READABLE}, 0) == set()
+assert len(calls) == 4
+""")
+
+
 def test_errors_that_the_c_library_has_no_words_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(errno.errorcode, 10061, "WSAECONNREFUSED")
     monkeypatch.setitem(errno.errorcode, 10067, "WSAEPROCLIM")

@@ -7,9 +7,12 @@ Windows' documentation says that they say there, and the library is imported as 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 PREAMBLE = """
 import ctypes, errno, multiprocessing, os, select, selectors, signal, socket, subprocess, sys, threading
@@ -89,7 +92,7 @@ net = dryad_net
 
 def run_as_windows(text: str, *args: str) -> str:
     """Run a script after that, which must end well; returns what it printed."""
-    ended = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-I", "-c", PREAMBLE + text, *args],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -97,8 +100,14 @@ def run_as_windows(text: str, *args: str) -> str:
         text=True,
         env={**os.environ, "DRYAD_NET_BACKEND": "pure"},
         cwd=Path(__file__).resolve().parent.parent,
-        timeout=170,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout[-8000:]
-    return ended.stdout
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=170)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # pytest then tells what it knows
+            printed, _ = process.communicate(timeout=10)
+            pytest.fail(f"not at an end after 170 s\n{printed[-8000:]}")
+        finally:
+            process.kill()
+    assert process.returncode == 0, printed[-8000:]
+    return printed

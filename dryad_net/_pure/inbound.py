@@ -136,13 +136,19 @@ class Inbound(Source):
             self._held_at = time.monotonic()
         if self._first is not None and self._first[0] == kind:
             self._first = None
-        self._note_rest(self._unread > 0 or self._messages.inside())
-        if self._messages.inside() and not self.watched:
-            self.resumed()  # what is left there may be a ping, and no poller sees it
+        self._note_rest(self._unread > 0)
+        self._leave_rest()
         if self._paused and not self._is_full():
             self._paused = False
             self.resumed()
         return message
+
+    def _leave_rest(self) -> None:
+        """What has come behind the message stays in the decoder, where no poller sees it: a ping, perhaps."""
+        if self._messages.inside():
+            self._note_rest(True)
+            if not self.watched:
+                self.resumed()
 
     def _take_message(self, in_background: bool = False) -> bool:
         """Put the next message of what has come into its queue; control frames before it are dealt with.
@@ -235,7 +241,10 @@ class Inbound(Source):
         with self._lock:
             has_read = False
             while not self._unread and self.state == OPEN and not self._closed:
-                if self._take_message() or has_read or self.state != OPEN or self._held is not None:
+                if self._take_message():
+                    self._leave_rest()
+                    break
+                if has_read or self.state != OPEN or self._held is not None:
                     break
                 has_read = self._read_once()
                 if not has_read:

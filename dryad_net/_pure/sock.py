@@ -133,12 +133,12 @@ def _select(fds: dict[int, int], seconds: float | None) -> set[int]:
     try:
         # On Windows a connection that failed is in the third set only.
         ready = select.select(reading, writing, writing, seconds)
-    except OSError:
-        # One was closed meanwhile. poll would report it, and the others go on.
-        closed = set(filter(_is_closed, fds))
-        if not closed:
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.ENOTSOCK):
             raise
-        return closed
+        # One was closed meanwhile. poll would report it, and the others go on. None is found
+        # if another socket has been given its number since.
+        return set(filter(_is_closed, fds))
     return {*ready[0], *ready[1], *ready[2]}
 
 
@@ -274,10 +274,10 @@ class Socket:
         """
         if self._closed or (deadline is not None and time.monotonic() >= deadline):
             return False
-        if self._released:
-            return True  # by the background, while this thread was on its way here
         wakes = self._enter()
         try:
+            if self._released:
+                return True  # by the background, while this thread was on its way here
             while not self._closed:
                 if news is not None and news != self._news:
                     return True
