@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import through_proxy
 from support import SOON, Link, close_leftovers, open_what_stays, plain_listener, port_of, wait_until
@@ -15,6 +16,12 @@ from ws_support import Peer, Upgrade, WsLink, accept_of, opened, plain_client, p
 
 import dryad_net as net
 from dryad_net.table import table
+
+# How long examples take to make says how busy the machine is.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 DESCRIPTORS = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
 # A close may take 10 s where the peer does not answer.

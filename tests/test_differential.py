@@ -9,7 +9,7 @@ from core_support import HALVES, agree, core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-often = settings(max_examples=400, deadline=None, database=None)
+often = settings(max_examples=400)
 # Few different bytes, so that delimiters overlap and characters break off.
 few = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n"]), max_size=40).map(b"".join)
 utf8ish = st.lists(

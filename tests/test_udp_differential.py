@@ -34,7 +34,7 @@ DATAGRAMS = st.lists(
 ASCII = st.text(st.characters(max_codepoint=127))
 SENDINGS = st.lists(st.tuples(st.one_of(st.binary(max_size=300), ASCII), st.integers(0, 1), st.booleans()), max_size=6)
 COUNTS = ("bytes_sent", "bytes_received", "packets_sent", "packets_received", "packets_truncated", "send_errors")
-without_limits = settings(deadline=None, database=None, max_examples=150)
+often = settings(max_examples=150)
 
 
 class Half:
@@ -85,7 +85,7 @@ def peers(count: int) -> Iterator[list[socket.socket]]:
 def test_receiving() -> None:
     with halves() as both, peers(3) as senders:
 
-        @without_limits
+        @often
         @given(DATAGRAMS)
         def check(datagrams: list[tuple[bytes, int, str, int]]) -> None:
             for data, _size, _how, sender in datagrams:
@@ -108,7 +108,7 @@ def test_receiving() -> None:
 def test_sending() -> None:
     with halves() as both, peers(2) as receivers:
 
-        @without_limits
+        @often
         @given(SENDINGS)
         def check(datagrams: list[tuple[bytes | str, int, bool]]) -> None:
             for data, receiver, remembered in datagrams:

@@ -8,14 +8,14 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dryad_net import deflate, http_headers
 from dryad_net.deflate import Deflater, Inflater, InvalidDeflate, Parameters, TooBig, Unacceptable
 
 # A busy machine is no failure.
-often = settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=300)
 
 MANY = 1 << 20
 WINDOWS = range(8, 16)

@@ -16,7 +16,7 @@ from handshake_support import (
     request,
     response,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dryad_net import handshake
@@ -24,7 +24,7 @@ from dryad_net.errors import NetworkError
 from dryad_net.url import origin
 
 # A busy machine is no failure.
-often = settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=300)
 
 CHANGES = st.lists(
     st.tuples(

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dryad_net import url
@@ -14,7 +14,7 @@ from dryad_net.errors import ArgumentError
 from dryad_net.url import Url
 
 # A busy machine is no failure.
-often = settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=300)
 
 
 def basic(text: str) -> str:
