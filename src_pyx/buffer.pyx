@@ -10,12 +10,12 @@ it is complete and ASCII, and no byte of it is copied.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
-from libc.string cimport memcpy, memmove
+from libc.string cimport memmove
 
+from .copying cimport copy, new_bytes
 from .scan cimport find_end, find_end_of_text, is_ascii
 from .text cimport decode_front, decode_text
 
@@ -152,7 +152,7 @@ cdef class Buffer:
                 capacity = 2 * held
             text = new_text(capacity, 127)
             if held:
-                memcpy(text_data(text), self.data + self.start, held)
+                copy(text_data(text), self.data + self.start, held)
             self.reset()
             self.text = text
             self.data = text_data(text)
@@ -199,7 +199,7 @@ cdef class Buffer:
         own = <char *> PyMem_RawMalloc(held)
         if own == NULL:
             return
-        memcpy(own, block + self.start, held)
+        copy(own, block + self.start, held)
         release_block(block)
         self.data = own
         self.lead = 0
@@ -225,7 +225,7 @@ cdef class Buffer:
         cdef object result
         if taken == 0:
             return None
-        result = PyBytes_FromStringAndSize(self.data + self.start, taken)
+        result = new_bytes(self.data + self.start, taken)
         self.consume(taken)
         return result
 
@@ -318,7 +318,7 @@ cdef class Buffer:
             own = <char *> PyMem_RawMalloc(rest)
             if own == NULL:
                 raise MemoryError
-            memcpy(own, self.data + size, rest)
+            copy(own, self.data + size, rest)
         try:
             if self.other or size < self.capacity // 2:
                 record = decode_text(self.data, size, "surrogateescape")
@@ -343,7 +343,7 @@ cdef class Buffer:
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             if view.len:
-                memcpy(self.reserve(view.len), view.buf, view.len)
+                copy(self.reserve(view.len), <const char *> view.buf, view.len)
                 self.commit(view.len)
         finally:
             PyBuffer_Release(&view)

@@ -10,7 +10,7 @@ else about them (cutting, counting) happens when they are asked for, as without 
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport (
-    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE,
 )
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcmp, memcpy
 
 from .buffer cimport acquire_block, release_block
+from .copying cimport new_bytes
 from .posix cimport (
     DRYAD_BATCH, EINTR, EMSGSIZE, POLLIN, POLLOUT, dryad_address_make, dryad_batch, dryad_bind,
     dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram_now,
@@ -296,7 +297,7 @@ cdef class Datagram(Socket):
         if as_text:
             payload = decode_text(data, size, "surrogateescape")
         else:
-            payload = PyBytes_FromStringAndSize(data, size)
+            payload = new_bytes(data, size)
         result = PyDict_Copy(self.sender_result)
         PyDict_SetItem(result, DATA, payload)
         return result

@@ -5,6 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
+from .copying cimport copy
 from .mask cimport mask_copy, next_key
 
 cdef enum:
@@ -93,7 +94,7 @@ def build(int opcode, payload, bint masked, bint fin=True, bint compressed=False
         if masked:
             mask_copy(to + size, <const char *> view.buf, view.len, key, 0)
         elif view.len:
-            memcpy(to + size, view.buf, view.len)
+            copy(to + size, <const char *> view.buf, view.len)
         return result
     finally:
         PyBuffer_Release(&view)

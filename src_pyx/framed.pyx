@@ -8,9 +8,9 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, acquire_block, acquire_large, release_block, release_large
+from .copying cimport copy
 from .frame cimport CLOSE, CONTINUATION, FIN, LONGEST_HEADER, write_header
 from .mask cimport mask_copy, next_key
 from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
@@ -106,7 +106,7 @@ cdef class Framed(Transmitter):
                 mask_copy(block + header, data, size, key, 0)
             else:
                 header = write_header(<unsigned char *> block, opcode | FIN, size, NULL)
-                memcpy(block + header, data, size)
+                copy(block + header, data, size)
             total = header + <Py_ssize_t> size
             n = dryad_send_now(self.fd, block, total)
             try:
@@ -257,7 +257,7 @@ cdef class Framed(Transmitter):
                 mask_copy(block + used, out.data, part, out.key, out.key_offset)
                 out.key_offset += part
             else:
-                memcpy(block + used, out.data, part)
+                copy(block + used, out.data, part)
             used += part
         out.data += part
         out.left -= part

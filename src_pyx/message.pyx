@@ -13,6 +13,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.string cimport memcpy
 
 from .buffer cimport Buffer
+from .copying cimport copy
 from .frame cimport BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PONG, RSV1, TEXT, read_header
 from .mask cimport mask_copy, mask_here
 from .scan cimport is_ascii
@@ -214,7 +215,7 @@ cdef class Messages:
             if self.header.masked:
                 mask_copy(PyBytes_AS_STRING(value), data, size, self.header.key, 0)
             else:
-                memcpy(PyBytes_AS_STRING(value), data, size)
+                copy(PyBytes_AS_STRING(value), data, size)
             self.value = value
             incoming.consume(header_size + size)
             return BINARY
@@ -241,7 +242,7 @@ cdef class Messages:
         while size:
             to = self.room(&room)
             room = min(room, size)
-            memcpy(to, incoming.data + incoming.start, room)
+            copy(to, incoming.data + incoming.start, room)
             incoming.consume(room)
             self.filled(room)
             size -= room

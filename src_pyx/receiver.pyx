@@ -12,9 +12,9 @@ the buffer in the wrong order.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, Buffer, acquire_block, release_block
+from .copying cimport copy
 from .posix cimport (
     EAGAIN, EINTR, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting,
 )
@@ -217,7 +217,7 @@ cdef class Receiver(Socket):
             if <size_t> n == size and self.incoming.size() == 0 and (not as_text or is_ascii(data, n)):
                 self.whole = made
             else:
-                memcpy(self.incoming.reserve(n), data, n)
+                copy(self.incoming.reserve(n), data, n)
                 self.incoming.commit(n)
         return self.outcome(n)
 
@@ -423,7 +423,7 @@ cdef class Receiver(Socket):
     cdef int take_in(self, const char *data, size_t size) except -1:
         """Put what was read behind what the buffer holds."""
         try:
-            memcpy(self.incoming.reserve(size), data, size)
+            copy(self.incoming.reserve(size), data, size)
         except MemoryError:
             self.lose()
             raise

@@ -3,8 +3,8 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_DecodeUTF8Stateful
-from libc.string cimport memcpy
 
+from .copying cimport copy
 from .scan cimport is_ascii
 
 cdef extern from "Python.h":
@@ -54,7 +54,7 @@ cdef str decode_valid(const char *data, size_t size, const Seen *seen):
         width, most = 4, 0x10FFFF
     text = new_text(seen.characters, most)
     if seen.characters == size:
-        memcpy(text_data(text), data, size)
+        copy(<char *> text_data(text), data, size)
     else:
         dryad_transcode(<const unsigned char *> data, size, text_data(text), seen.characters, width)
     return text
@@ -66,7 +66,7 @@ cdef str decode_ascii(const char *data, size_t size):
     if not (dryad_is_ascii(<const unsigned char *> data, size) if size < BRIEF else is_ascii(data, size)):
         return None
     text = new_text(size, 0x7F)
-    memcpy(text_data(text), data, size)
+    copy(<char *> text_data(text), data, size)
     return text
 
 

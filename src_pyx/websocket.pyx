@@ -4,9 +4,9 @@ from os import urandom
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from .buffer cimport BLOCK, acquire_block, release_block
+from .copying cimport copy
 from .frame cimport CLOSE, PING
 from .inbound cimport Inbound
 from .message cimport NOTHING
@@ -253,7 +253,7 @@ cdef class WebSocket(Inbound):
             if self.tls is None:
                 n = dryad_recv_now(self.fd, block, BLOCK, 0)
                 if n > 0:
-                    memcpy(self.incoming.reserve(n), block, n)
+                    copy(self.incoming.reserve(n), block, n)
                     self.incoming.commit(n)
             else:
                 with self.encoding:

@@ -111,6 +111,25 @@ def test_the_buffers_do_the_same_with_larger_data() -> None:
 
 
 @pytest.mark.parametrize("half", HALVES)
+def test_copies_to_every_place_in_a_page(half: str) -> None:
+    """How far the copy lies from what is copied, in their pages, decides how it is made (copying.pxd)."""
+    data = bytes(range(128)) * 64
+    for shift in range(64):
+        buffer = core(half, "buffer").Buffer()
+        buffer.append(data)
+        assert buffer.take_bytes(shift or 1) == data[: shift or 1]
+        kept = []  # so that the next ones lie elsewhere
+        at = shift or 1
+        while (text := buffer.take_text(2500)) is not None:
+            assert text.encode() == data[at : at + 2500]
+            at += len(text)
+            kept.append(text)
+        buffer.append(data[:5000])
+        assert buffer.take_bytes(3000) == data[:3000]
+        assert buffer.take_text(3000) == data[3000:5000].decode()
+
+
+@pytest.mark.parametrize("half", HALVES)
 def test_the_buffer_takes_any_bytes_like_object(half: str) -> None:
     buffer = core(half, "buffer").Buffer()
     for form in (b"ab", bytearray(b"cd"), memoryview(b"xefx")[1:3]):
