@@ -6,6 +6,8 @@ cdef class Inbound(Source):
     cdef public bint touched
     cdef int64_t touched_at
     cdef public bint watched
+    cdef bint reported
+    cdef bint left
     cdef bint parsing
     cdef object slot
     cdef int slot_kind
@@ -23,6 +25,7 @@ cdef class Inbound(Source):
 
     cdef object receive_message(self, int kind, int64_t timeout_ms)
     cdef bint wait_for_parser(self, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef bint is_ready(self, bint readable) except -1
     cdef bint take_one(self) except -1
     cdef bint shows_message(self) except -1
     cdef bint is_full(self) noexcept

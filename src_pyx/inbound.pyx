@@ -45,7 +45,8 @@ cdef class Inbound(Source):
     ending() and resumed() too.
 
     touched: a call has received from it since take_touched(), which notes when; watched: the background will look at
-    it without being told by a poller.
+    it without being told by a poller; reported: whoever waits on many has been told of it, and has
+    not received since; left: so it was when this was asked last.
     """
 
     def __cinit__(self, handle, *args, **kwargs):
@@ -91,6 +92,7 @@ cdef class Inbound(Source):
         cdef int got
         cdef object message
         self.touched = True
+        self.reported = False
         if self.state == CONNECTING:
             if timeout_ms > 0:
                 deadline = deadline_after(timeout_ms)
@@ -390,15 +392,19 @@ cdef class Inbound(Source):
 
     cdef int readiness(self, bint readable) except -1:
         """Would a receive not give null right now?"""
+        self.reported = self.is_ready(readable)
+        return self.reported
+
+    cdef bint is_ready(self, bint readable) except -1:
         if self.unread or self.closed:
-            return 1
+            return True
         if self.state == CONNECTING:
             self.complete_handshake(0)
         if readable:
             self.expect_something()
             if (self.messages.size >= LEFT_SIZE and how_many() * self.messages.size >= CACHED_SIZE
                     and self.shows_message()):
-                return 1
+                return True
         if self.state == OPEN and (readable or self.incoming.size() or self.held is not None):
             self.take_one()
         return self.unread != 0 or self.state > OPEN

@@ -48,9 +48,13 @@ cdef class WebSocket(Inbound):
         return DRYAD_READ | (0 if flushed else DRYAD_WRITE)
 
     def take_touched(self):
-        """Has a call received from it since the last time this was asked, or is one inside it?"""
-        cdef bint touched = self.touched or self.users > 0 or (self.attended > 0 and is_attending())
+        """Has a call received from it since the last time this was asked, or is one inside it?
+
+        Whoever waits on many looks at what comes here, but not where he has left a message that he was told of.
+        """
+        cdef bint touched = self.touched or self.users > 0 or (self.attended > 0 and not self.left and is_attending())
         self.touched = False
+        self.left = self.reported
         if touched:
             self.touched_at = dryad_now()
         return touched

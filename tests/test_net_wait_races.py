@@ -197,6 +197,25 @@ def test_a_ping_that_the_script_has_read_without_knowing(ws: WsLink, what: str) 
     assert net.native_ws_recv(ws.id) == (None if what == "recv" else "unread")
 
 
+@pytest.mark.parametrize("size", [10, 600_000])  # the second may be left in the system
+def test_a_ping_to_a_script_that_asks_and_does_not_receive(ws: WsLink, size: int) -> None:
+    """It may have reasons to wait on, and to leave the message where it is."""
+    frame = ws.peer.frame
+    sender = Running(ws.peer.say, frame(TEXT, b"1" * size))
+    assert net.native_ws_recv_blocking(ws.id, SOON_MS) == "1" * size
+    sender.result()
+    sender = Running(ws.peer.say, frame(TEXT, b"2" * size) + frame(PING, b"you there?"))
+    answer = Running(ws.peer.read)
+    until = time.monotonic() + 5
+    while answer.is_alive() and time.monotonic() < until:
+        assert net.native_net_wait([ws.id], SOON_MS) == [ws.id]
+        time.sleep(0.001)
+    assert not answer.is_alive(), "answered only when the script was done"
+    assert answer.result()[:2] == (PONG, b"you there?")
+    sender.result()
+    assert net.native_ws_recv(ws.id) == "2" * size
+
+
 def _waiter() -> Any:
     """The one that native_net_wait keeps, of a socket that has just been watched."""
     assert native_net._kept is not None

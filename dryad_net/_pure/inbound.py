@@ -38,6 +38,8 @@ class Inbound(Source):
         self.touched = False
         self._touched_at = -math.inf
         self.watched = False
+        self._reported = False  # whoever waits on many has been told of it, and has not received since
+        self._left = False  # so it was at the last take_touched()
         self._held: Violation | None = None
         self._held_at = 0.0
         self._queues: dict[int, deque[Any]] = {TEXT: deque(), BINARY: deque()}
@@ -88,6 +90,7 @@ class Inbound(Source):
 
     def _receive_message(self, kind: int, timeout_ms: int) -> Any:
         self.touched = True
+        self._reported = False
         deadline = deadline_after(timeout_ms)
         self._inside_calls += 1
         try:
@@ -269,6 +272,10 @@ class Inbound(Source):
 
     def _readiness(self, readable: bool) -> bool:
         """Would a receive not give None right now?"""
+        self._reported = self._is_ready()
+        return self._reported
+
+    def _is_ready(self) -> bool:
         if self._unread or self._closed:
             return True
         if self.state == CONNECTING:

@@ -43,10 +43,14 @@ class WebSocket(Inbound):
             return (0 if self._paused or self._ended or self._held is not None else READ) | (0 if flushed else WRITE)
 
     def take_touched(self) -> bool:
-        """Has a call received from it since the last time this was asked, or is one inside it?"""
-        attended = self._attended > 0 and Attention.is_there()
+        """Has a call received from it since the last time this was asked, or is one inside it?
+
+        Whoever waits on many looks at what comes here, but not where he has left a message that he was told of.
+        """
+        attended = self._attended > 0 and not self._left and Attention.is_there()
         touched = self.touched or self._users > 0 or self._inside_calls > 0 or attended
         self.touched = False
+        self._left = self._reported
         if touched:
             self._touched_at = time.monotonic()
         return touched
