@@ -86,7 +86,9 @@ def test_the_library_for_hosts(source: Path, command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("ziglang") is None and not NOTHING_MISSING, reason="ziglang is not installed"
+)
 @pytest.mark.parametrize("system", ["aarch64-macos", "x86_64-freebsd"])
 @pytest.mark.parametrize("source", [None, *HOST], ids=lambda source: source.name if source else "the headers")
 def test_with_the_headers_of_other_systems(tmp_path: Path, source: Path | None, system: str) -> None:
