@@ -82,8 +82,8 @@ def test_large_data_arrives_whole(link: Link, form: str) -> None:
         data = "é" + data.decode()
         expected = data.encode()
     elif form == "list":
-        data = list(data[:1_000_000])
-        expected = expected[:1_000_000]
+        expected = data[:400_000]
+        data = list(expected)
     reader = Running(read_exactly, link.raw, len(expected))
     assert net.native_tcp_send(link.id, data) == len(expected)
     assert reader.result() == expected
