@@ -14,6 +14,7 @@ from windows_support import run_as_windows
 
 import dryad_net as net
 from dryad_net import errors, threads
+from dryad_net._pure import sock
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="there it is so anyway"),
@@ -169,6 +170,12 @@ assert sock.wait_ready({one.fileno(): sock.READABLE}, 0) == set()
 assert sock.wait_ready({one.fileno(): sock.READABLE}, 0) == set()
 assert len(calls) == 4
 """)
+
+
+def test_a_descriptor_that_was_given_back() -> None:
+    """By another thread, between the last look and the wait: nothing refuses it, on any system."""
+    for seconds in (0, None):
+        assert sock.wait_ready({-1: sock.READABLE}, seconds) == {-1}
 
 
 def test_errors_that_the_c_library_has_no_words_for(monkeypatch: pytest.MonkeyPatch) -> None:

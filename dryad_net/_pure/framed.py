@@ -83,7 +83,8 @@ class Framed(Transmitter):
         self._check_open()
 
     def _fits(self) -> bool:
-        return self._socket.fileno() < 0 or self._socket.fileno() in wait_ready({self._socket.fileno(): WRITABLE}, 0)
+        fd = self._socket.fileno()
+        return fd in wait_ready({fd: WRITABLE}, 0)
 
     def _send_in_turn_or_queue(self, opcode: int, data: bytes | memoryview, deadline: float | None) -> None:
         """Queue the message, and send until the time is up; the rest is the background's."""

@@ -101,8 +101,10 @@ def wait_ready(fds: dict[int, int], seconds: float | None) -> set[int]:
     """Wait until one of the descriptors is ready for what it is mapped to, or failed.
 
     fds: READABLE, WRITABLE or both by descriptor, first the one to wake whoever waits with; seconds: None
-    for no limit.
+    for no limit. A descriptor that has been given back meanwhile (-1) is ready: the next call on it tells.
     """
+    if -1 in fds:
+        return {-1}
     if hasattr(select, "poll"):
         poller = select.poll()
         for fd, events in fds.items():
