@@ -7,8 +7,11 @@ system calls a call makes is another subject: system_calls.py.
 
 from __future__ import annotations
 
+import select
+import selectors
 import socket
 import statistics
+from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
@@ -92,6 +95,49 @@ def nothing_in_turn_ours() -> worker.Run:
     """native_tcp_recv on 1,000 idle connections in turn."""
     own = _Own()
     return _idle_receives(own, [own.connect()[0] for _ in range(IDLE)], IDLE)
+
+
+def waiting_ours() -> worker.Run:
+    """native_net_wait for 1,000 idle connections, which were in the last call too."""
+    own = _Own()
+    wait, identifiers = own.library.native_net_wait, [own.connect()[0] for _ in range(IDLE)]
+
+    def run(watch: worker.Stopwatch, count: int) -> None:
+        watch.start()
+        for _ in repeat(None, count):
+            wait(identifiers, 0)
+        watch.stop(count)
+        own.idle(identifiers)
+
+    return run
+
+
+def waiting_selector() -> worker.Run:
+    """selectors.DefaultSelector, with 1,000 sockets registered before."""
+    selector = selectors.DefaultSelector()
+    for _ in range(IDLE):
+        connection, peer = _raw_pair()
+        _kept.append(peer)
+        selector.register(connection, selectors.EVENT_READ)
+    return _waiting(selector.select)
+
+
+def waiting_poll() -> worker.Run:
+    """select.poll, with 1,000 sockets registered before."""
+    poller = select.poll()
+    for _ in range(IDLE):
+        connection, peer = _raw_pair()
+        _kept.extend((connection, peer))
+        poller.register(connection, select.POLLIN)
+    return _waiting(poller.poll)
+
+
+def _waiting(ask: Callable[[int], list[Any]]) -> worker.Run:
+    def work(count: int) -> None:
+        for _ in repeat(None, count):
+            ask(0)
+
+    return worker.timed(work)
 
 
 def _idle_receives(own: _Own, identifiers: list[int], batch: int) -> worker.Run:
@@ -258,6 +304,9 @@ WORKERS = {
         nothing_socket,
         nothing_ours,
         nothing_in_turn_ours,
+        waiting_ours,
+        waiting_selector,
+        waiting_poll,
         send_socket,
         send_ours_bytes,
         send_ours_text,
@@ -304,6 +353,15 @@ def main() -> None:
             (
                 f"The same on {IDLE:,} idle connections in turn",
                 [bare("recv nothing in turn"), *harness.ours(__file__, "nothing_in_turn_ours", note="recv")],
+            ),
+            (
+                f"Waiting for any of {IDLE:,} idle connections, no time",
+                [
+                    bare("epoll wait"),
+                    harness.in_python("selectors, epoll", __file__, "waiting_selector"),
+                    harness.in_python("select.poll", __file__, "waiting_poll"),
+                    *harness.ours(__file__, "waiting_ours", note="net_wait"),
+                ],
             ),
             (
                 f"A send of {SIZE} bytes",

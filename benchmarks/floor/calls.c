@@ -1,9 +1,11 @@
-/* calls recv_nothing|send|recv_something|recv_nothing_in_turn: bare system calls on a TCP connection. */
+/* calls recv_nothing|send|recv_something|recv_nothing_in_turn|epoll_wait: bare system calls on TCP connections. */
 #include "worker.h"
+
+#include <sys/epoll.h>
 
 enum { SIZE = 64, BATCH = 64, IDLE = 1000 };
 
-static int ends[2], idle[IDLE];
+static int ends[2], idle[IDLE], poller;
 static char data[SIZE * BATCH];
 
 static void recv_nothing(struct stopwatch *watch, int64_t count)
@@ -20,6 +22,24 @@ static void recv_nothing_in_turn(struct stopwatch *watch, int64_t count)
     for (int64_t i = 0; i < count; i++)
         check(recv(idle[i % IDLE], data, 4096, MSG_DONTWAIT) < 0 && errno == EAGAIN, "recv");
     stop(watch, count);
+}
+
+static void wait_for_any(struct stopwatch *watch, int64_t count)
+{
+    struct epoll_event ready[64];
+    start(watch);
+    for (int64_t i = 0; i < count; i++)
+        check(epoll_wait(poller, ready, 64, 0) == 0, "epoll_wait");
+    stop(watch, count);
+}
+
+static void connect_idle(void)
+{
+    int listener = listen_on_any_port();
+    for (int i = 0; i < IDLE; i++) {
+        idle[i] = connect_to(bound_port(listener));
+        check(accept(listener, NULL, NULL) >= 0, "accept");
+    }
 }
 
 static void send_some(struct stopwatch *watch, int64_t count)
@@ -49,12 +69,17 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     connected_pair(ends);
     if (strcmp(what, "recv_nothing_in_turn") == 0) {
-        int listener = listen_on_any_port();
-        for (int i = 0; i < IDLE; i++) {
-            idle[i] = connect_to(bound_port(listener));
-            check(accept(listener, NULL, NULL) >= 0, "accept");
-        }
+        connect_idle();
         return serve(recv_nothing_in_turn);
+    }
+    if (strcmp(what, "epoll_wait") == 0) {
+        connect_idle();
+        check((poller = epoll_create1(0)) >= 0, "epoll_create1");
+        for (int i = 0; i < IDLE; i++) {
+            struct epoll_event wanted = {.events = EPOLLIN};
+            check(epoll_ctl(poller, EPOLL_CTL_ADD, idle[i], &wanted) == 0, "epoll_ctl");
+        }
+        return serve(wait_for_any);
     }
     if (strcmp(what, "recv_nothing") == 0)
         return serve(recv_nothing);

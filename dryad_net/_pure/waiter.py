@@ -123,10 +123,8 @@ class Waiter:
 
     def _is_last(self, ids: list[Any]) -> bool:
         """Is it the list of the last wait? Scripts pass the same numbers again."""
-        return len(ids) == len(self._ids) and all(
-            given is last or (type(given) is int and given == last)
-            for given, last in zip(ids, self._ids, strict=True)
-        )
+        # The types first: True is equal to a number and no ID, and other objects say themselves what they are equal to.
+        return set(map(type, ids)) <= {int} and ids == self._ids
 
     def _change(self, ids: list[Any], sockets: list[Any]) -> None:
         """Watch these instead of those of the last wait."""
