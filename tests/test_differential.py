@@ -69,6 +69,30 @@ def test_find_in_pieces(half: str) -> None:
     check()
 
 
+# ---- mask
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_masking(half: str) -> None:
+    mask = core(half, "mask")
+
+    @often
+    @given(st.binary(max_size=300), st.binary(min_size=4, max_size=4), st.integers(0, 9))
+    def check(data: bytes, key: bytes, offset: int) -> None:
+        masked = bytes(byte ^ key[(offset + place) % 4] for place, byte in enumerate(data))
+        for form in (data, bytearray(data), memoryview(data)):
+            assert mask.apply(form, key, offset) == masked
+        assert mask.apply(masked, key, offset) == data
+
+    check()
+    with pytest.raises(ValueError, match="four bytes"):
+        mask.apply(b"abc", b"12345")
+    assert mask.NAME
+    keys = [mask.new_key() for _ in range(2000)]  # more than are fetched at once
+    assert {len(key) for key in keys} == {4}
+    assert len(set(keys)) > 1990
+
+
 # ---- buffer
 
 
@@ -108,6 +132,24 @@ def test_the_buffers_do_the_same_with_larger_data() -> None:
         agree([(name, b"x" * value + b"\n\xe2\x82") if name == "append" else (name, value) for name, value in steps])
 
     check()
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_how_much_to_read_and_where_something_is(half: str) -> None:
+    buffer = core(half, "buffer").Buffer()
+    assert (buffer.room_for_text(7), buffer.find(b"x")) == (7, -1)
+    for character in "aé€😀":
+        whole = character.encode()
+        for begun in range(1, len(whole)):
+            buffer.append(whole[:begun])
+            assert buffer.room_for_text(100) == 100 - begun
+            assert buffer.room_for_text(begun) == len(whole) - begun
+            buffer.clear()
+    buffer.append(b"ab\r\ncd\r\n")
+    assert buffer.find(b"\r\n") == 4
+    buffer.take_bytes(3)
+    assert (buffer.find(b"\r\n"), buffer.find(b"ab")) == (5, -1)
+    assert buffer.room_for_text(3) == 1
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import time
 from collections.abc import Callable
@@ -179,6 +180,30 @@ def test_what_is_not_a_large_message_is_taken(ws: WsLink, what: str) -> None:
         assert refusal(net.native_ws_recv, ws.id).code == "E5006"
     assert net.native_ws_recv(ws.id) is None
     assert ready(ws.id) == [ws.id]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("at", [5000, 300_000, 599_999])
+def test_what_is_wrong_in_a_large_text(ws: WsLink, at: int, blocking: bool) -> None:
+    """It is read to where it belongs, and found while it comes."""
+    after_a_large_one(ws)
+    text = bytearray(b"x" * 600_000)
+    text[at] = 0xFF
+    sender = Running(send_what_is_taken, ws.peer, ws.peer.frame(TEXT, bytes(text)))
+    if blocking:
+        error = refusal(net.native_ws_recv_blocking, ws.id, SOON_MS)
+    else:
+        wait_until(lambda: net.native_ws_get_state(ws.id) == "closed")
+        error = refusal(net.native_ws_recv, ws.id)
+    assert (error.code, "(1007)" in str(error)) == ("E5006", True)
+    assert ws.peer.closing()[0] == 1007
+    sender.result()
+
+
+def send_what_is_taken(peer: Peer, data: bytes) -> None:
+    """A violation ends the connection in the middle."""
+    with contextlib.suppress(OSError):
+        peer.say(data)
 
 
 def test_part_of_a_message_is_nothing_yet(ws: WsLink) -> None:

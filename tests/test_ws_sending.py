@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -178,6 +179,30 @@ def test_a_small_message_waits_for_room(slow: WsLink) -> None:
     net.native_ws_send(slow.id, "in the end")
     reader.result()
     assert slow.peer.message() == "in the end"
+
+
+@pytest.mark.parametrize("ms", [0, 30])
+@pytest.mark.parametrize("size", [1000, 9001, 60_000])
+def test_the_kernel_takes_the_beginning_of_a_message(slow: WsLink, size: int, ms: int) -> None:
+    """Those before the first that is refused come whole, wherever the kernel's room ended."""
+    with kernel_socket(slow.id) as twin:
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
+    net.native_ws_set_timeout(slow.id, ms)
+    sent = read = 0
+    for _ in range(10):
+        with contextlib.suppress(net.NetworkTimeoutError):
+            while True:
+                net.native_ws_send(slow.id, f"{sent:4}" * (size // 4))
+                sent += 1
+        while read < sent - 3:  # a little room again, and not all
+            assert slow.peer.message() == f"{read:4}" * (size // 4)
+            read += 1
+    while read < sent:
+        assert slow.peer.message() == f"{read:4}" * (size // 4)
+        read += 1
+    assert net.native_ws_client_info(slow.id)["messages_sent"] == sent
+    net.native_ws_send(slow.id, "the last")
+    assert slow.peer.message() == "the last"
 
 
 def test_a_queue_that_nobody_takes_does_not_hold_up_the_end(slow: WsLink) -> None:

@@ -119,8 +119,8 @@ class Buffer:
 
     def find(self, sought: bytes) -> int:
         """How many bytes there are up to and including the first occurrence; -1 if there is none."""
-        end = find(self._data, sought, self._start)
-        return end if end < 0 else end - self._start
+        begin = self._data.find(sought, self._start)
+        return -1 if begin < 0 else begin + len(sought) - self._start
 
     def clear(self) -> None:
         """Let everything go."""
