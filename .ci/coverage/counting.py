@@ -17,7 +17,10 @@ _exit = os._exit
 
 
 def write_down() -> None:
-    """Write down what was counted so far; afterwards the compiled half does not do it again."""
+    """Write down what was counted so far; afterwards nothing is counted, or written down again.
+
+    A worker of pytest's that is killed while it writes for the second time would lose the first as well.
+    """
     import ctypes
 
     for name, module in list(sys.modules.items()):
@@ -26,6 +29,7 @@ def write_down() -> None:
             ctypes.CDLL(file).__gcov_dump()
     measuring = getattr(coverage.process_startup, "coverage", None)
     if measuring is not None:
+        measuring.stop()
         measuring.save()
 
 
