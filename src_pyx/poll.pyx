@@ -21,7 +21,6 @@ cdef extern from "poller.h" nogil:
 
     int dryad_poller_open() noexcept
     int dryad_poller_arm(int poller, int fd, uint64_t token, int events) noexcept
-    int dryad_poller_forget(int poller, int fd) noexcept
     int dryad_poller_wait(int poller, dryad_ready *ready, int timeout_ms) noexcept
 
 READ = DRYAD_READ
@@ -35,7 +34,7 @@ cdef enum:
 cdef class Poller:
     """A set of sockets, each watched until it is ready once.
 
-    Owns the poller's descriptor and one to wake it with. arm(), forget() and wake() may be called
+    Owns the poller's descriptor and one to wake it with. arm() and wake() may be called
     from any thread while another is in wait(), which gives up the GIL.
     """
 
@@ -76,11 +75,6 @@ cdef class Poller:
         cdef int failed = dryad_poller_arm(self.fd, sock.fd, token, events)
         if failed:
             raise os_error(failed)
-
-    def forget(self, Socket sock not None):
-        """Watch this socket no longer; nothing happens if it was not watched."""
-        if sock.fd >= 0:
-            dryad_poller_forget(self.fd, sock.fd)
 
     def wake(self):
         """Make wait() return."""

@@ -19,7 +19,7 @@ NAME = "poll" if hasattr(select, "poll") else "select"
 class Poller:
     """A set of sockets, each watched until it is ready once.
 
-    Owns a socket pair to be woken with. arm(), forget() and wake() may be called from any thread
+    Owns a socket pair to be woken with. arm() and wake() may be called from any thread
     while another is in wait().
     """
 
@@ -46,12 +46,6 @@ class Poller:
             if fd < 0:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             self._armed[fd] = (token, events)
-        self.wake()
-
-    def forget(self, sock: Socket) -> None:
-        """Watch this socket no longer; nothing happens if it was not watched."""
-        with self._lock:
-            self._armed.pop(sock.fileno(), None)
         self.wake()
 
     def wake(self) -> None:
