@@ -342,8 +342,9 @@ def keep(talk, once=False):
         talk()
         while not once:
             talk()
-    except Exception:
-        if not stopping:
+    except Exception as error:
+        # From Python 3.12 on, the exit lets no thread start any more.
+        if not stopping and "interpreter shutdown" not in str(error):
             raise
 for talk in (talk_tcp, talk_ws, talk_udp):
     threading.Thread(target=keep, args=(talk,), daemon=True).start()

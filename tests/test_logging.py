@@ -454,6 +454,8 @@ def test_a_child_of_fork_logs_its_own_life_and_nothing_of_the_parents() -> None:
     text = (
         LIFE
         + """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, from Python 3.12 on
 logging.basicConfig(level="DEBUG", stream=sys.stdout, format="%(process)d %(message)s")
 children = []
 for _ in range(20):
