@@ -17,8 +17,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 MODULES = (
-    *("buffer", "call", "datagram", "frame", "framed", "inbound", "mask", "message", "poll", "receiver"),
-    *("scan", "sock", "source", "stream", "text", "transmit", "waiter", "websocket"),
+    *("buffer", "call", "datagram", "frame", "framed", "inbound", "mask", "message", "poll"),
+    *("reader", "receiver", "scan", "sock", "source", "stream", "text", "transmit", "waiter", "websocket"),
 )
 SOURCES = Path("src_pyx")
 # Cython finds a .pxd by the module's dotted name along package folders, and src_pyx/ is flat.

@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING
 
 MODULES = (
-    *("buffer", "scan", "text", "mask", "frame", "message", "sock", "poll", "receiver", "stream", "datagram"),
-    *("transmit", "framed", "source", "inbound", "websocket", "waiter", "call"),
+    *("buffer", "scan", "text", "mask", "frame", "message", "sock", "poll", "reader", "receiver"),
+    *("stream", "datagram", "transmit", "framed", "source", "inbound", "websocket", "waiter", "call"),
 )
 
 
@@ -46,6 +46,7 @@ __all__ = [
     "mask",
     "message",
     "poll",
+    "reader",
     "reason",
     "receiver",
     "scan",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         mask,
         message,
         poll,
+        reader,
         receiver,
         scan,
         sock,

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint64_t
 from .frame cimport BINARY, CLOSE, LONGEST_HEADER, PING, PONG, TEXT
 from .message cimport NOTHING
 from .posix cimport MSG_PEEK, dryad_now, dryad_recv_now, dryad_unread
-from .receiver cimport END, FILLED
+from .reader cimport END, FILLED, NOT_YET
 from .sock cimport deadline_after, how_many, would_block
 from .source cimport Source
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
@@ -35,7 +35,6 @@ cdef enum:
 
 # Unread messages that are kept for the script; nothing more is read from a peer who sent so much.
 cdef size_t UNREAD_LIMIT = 16 * 1024 * 1024
-cdef int64_t NOT_YET = -1
 
 
 cdef class Inbound(Source):

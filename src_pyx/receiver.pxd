@@ -1,49 +1,14 @@
 from libc.stdint cimport int64_t
 
-from .buffer cimport Buffer
-from .sock cimport Socket, Turn
+from .reader cimport Reader
 
-cdef enum:
-    NOTHING = 0  # what fill() says: nothing came (in time)
-    FILLED = 1
-    END = 2
-    SCARCE = 0  # less than was asked for
-    PLENTY = 1  # as much, or more
-    WHOLE = 2  # ... and what was asked for was as many characters as bytes
-    LOOK_AGAIN = -0x40000000  # no -errno: another thread has read meanwhile, and left what it did not take
-
-cdef class Receiver(Socket):
-    cdef Buffer incoming
-    cdef Turn reading
-    cdef bint ended
-    cdef bint broken
-    cdef object trouble
+cdef class Receiver(Reader):
     cdef readonly int64_t timeout_ms
-    cdef bint is_idle_watched
-    cdef unsigned char vain_reads
-    cdef unsigned char brimful  # what the last receive that read got
+    cdef unsigned char brimful
     cdef object whole  # what fill_whole() has read
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text)
-    cdef int settle(self) except -1
     cdef int fill_whole(self, size_t size, bint as_text, int64_t timeout_ms, int64_t *deadline) except -1
-    cdef void note_vain_read(self) noexcept
-    cdef void expect_something(self) noexcept
-    cdef int outcome(self, Py_ssize_t n) except -1
     cdef object pop(self, size_t size, bint as_text)
-    cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1
-    cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
-    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
-    cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept
-    cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
-    cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
-    cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
-    cdef Py_ssize_t read_record(self, int64_t timeout_ms, int64_t *deadline) except? -1
-    cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
-    cdef int take_in(self, const char *data, size_t size) except -1
-    cdef int lose(self) except -1
-    cdef int fail(self, Py_ssize_t failed) except -1
-    cdef int break_off(self, Py_ssize_t failed) except -1
-    cdef int tell_broken(self, trouble) except -1
-    cdef int raise_trouble(self) except -1
+    cdef int settle(self) except -1
     cdef int drain(self) except -1

@@ -1,67 +1,38 @@
-"""The bytes a connection receives: waiting for them, taking them, and why no more come.
-
-One system call a receive. The descriptor stays in blocking mode: calls that must not wait pass
-MSG_DONTWAIT; a call that waits lets recv(2) itself wait for the first RECV_SLICE_MS (SO_RCVTIMEO,
-set once), which saves a poll(2) in every round trip, and only then, when a context switch more does
-not matter, polls together with a descriptor that begin_close() can wake.
-
-Reads that give up the GIL take the `reading` turn, so that two threads cannot put their bytes into
-the buffer in the wrong order.
-"""
+"""The bytes a connection receives: taking them, as text or as they are."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 
-from .buffer cimport BLOCK, Buffer, acquire_block, release_block
+from .buffer cimport BLOCK, acquire_block, release_block
 from .copying cimport copy
-from .posix cimport (
-    EAGAIN, EINTR, MSG_PEEK, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting,
-)
+from .posix cimport MSG_PEEK, dryad_recv_now
+from .reader cimport END, FILLED, NOTHING, NOT_YET, RECORD, Reader
 from .scan cimport is_ascii
-from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, Turn, deadline_after, would_block
+from .sock cimport Socket, would_block
 
-from ..errors import NetworkError, from_errno
+from ..errors import NetworkError
 
 cdef extern from "Python.h":
     str new_text "PyUnicode_New"(Py_ssize_t size, Py_UCS4 most)
     char *text_data "PyUnicode_DATA"(object text)
 
-cdef extern from "idle.h":
-    int dryad_idle_watch(int fd) noexcept
-    void dryad_idle_found_nothing(int fd) noexcept
-    void dryad_idle_may_have_something(int fd) noexcept
-    int dryad_idle_is_still(int fd) noexcept
-    const int DRYAD_ASKED_IN_VAIN
-
-cdef extern from "sched.h" nogil:
-    int sched_yield() noexcept
-
 cdef enum:
     AHEAD_SIZE = 65536  # what is read at once for receives that are smaller, from a stream that has so much
     DIRECT_SIZE = 16384  # receives of this size on are worth a read straight into what they return
     RECORD_SIZE = BLOCK // 2  # records of this size on are gathered where they can stay
-    WAITED_SIZE = 16384  # what a read that waits takes of one: this much is copied
     DRAIN_READS = 16  # blocks thrown away in one step
-    # A script that has asked in vain so often in a row asks in turn, and not after a hint.
-    VAIN_READS = 4
+    # What the last receive that read got.
+    SCARCE = 0  # less than was asked for
+    PLENTY = 1  # as much, or more
+    WHOLE = 2  # ... and what was asked for was as many characters as bytes
 
 cdef size_t UNTIL_LIMIT = 64 * 1024 * 1024
-cdef size_t RECORD = <size_t> -1  # says to fill() that what comes is part of a large record
-cdef int64_t DONT_WAIT = 0
-cdef int64_t NOT_YET = -1  # the deadline of a call that has not waited yet
-cdef int64_t SLICE_TAKEN = -2  # ... that got something in its first slice, and wants more
 
 
-cdef class Receiver(Socket):
-    """The receiving half of a connection, and what is known of its end.
-
-    Owns the descriptor and the bytes received and not yet read.
-    """
+cdef class Receiver(Reader):
+    """The receiving half of a connection. Owns what its Reader owns."""
 
     def __cinit__(self, handle, *args, **kwargs):
-        self.incoming = Buffer()
-        self.reading = Turn()
         self.timeout_ms = 30000
 
     def set_timeout(self, int64_t timeout_ms):
@@ -238,237 +209,6 @@ cdef class Receiver(Socket):
             self.wake_waiting()
             if self.attended:
                 self.poke()
-        return 0
-
-    cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1:
-        """One read into the buffer, at most `room` bytes where it is empty.
-
-        *deadline is NOT_YET before a call's first one, and then when the call's time is up.
-        """
-        cdef Py_ssize_t n
-        if self.ended:
-            return END
-        if self.closed:
-            return NOTHING
-        if self.is_idle_watched and timeout_ms == 0:
-            n = dryad_idle_is_still(self.fd)
-            if n == DRYAD_ASKED_IN_VAIN and self.incoming.size() == 0:
-                with nogil:
-                    sched_yield()
-            if n:
-                return NOTHING
-        if room == RECORD:
-            n = self.read_record(timeout_ms, deadline)
-        elif self.incoming.size() < BLOCK // 2:
-            n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
-        else:
-            n = self.read_behind(timeout_ms, deadline)
-        if would_block(n) and timeout_ms == 0:
-            self.note_vain_read()
-        else:
-            self.vain_reads = 0
-        return self.outcome(n)
-
-    cdef void note_vain_read(self) noexcept:
-        """A read that does not wait has found nothing; the next ones may be told so without a system call (idle.h)."""
-        if self.closed or self.reading.taken:
-            return  # nothing was asked of the system
-        if self.is_idle_watched:
-            dryad_idle_found_nothing(self.fd)
-        elif self.vain_reads < VAIN_READS:
-            self.vain_reads += 1
-        elif dryad_idle_watch(self.fd) == 0:
-            self.is_idle_watched = True
-            dryad_idle_found_nothing(self.fd)
-        else:
-            self.vain_reads = 0  # no descriptor for it, perhaps: later
-
-    cdef void expect_something(self) noexcept:
-        """A poller has reported the descriptor: the next read asks the system."""
-        if self.is_idle_watched:
-            dryad_idle_may_have_something(self.fd)
-
-    cdef int outcome(self, Py_ssize_t n) except -1:
-        """What a read that returned this comes to."""
-        if n > 0 or n == LOOK_AGAIN:
-            return FILLED
-        if self.closed or would_block(n):
-            return NOTHING
-        if n == 0:
-            self.ended = True
-        else:
-            self.fail(n)
-        return END
-
-    cdef Py_ssize_t read_block(self, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
-        """Read into a block of its own, which no other thread sees while this one waits."""
-        cdef char *block = acquire_block()
-        cdef Py_ssize_t n
-        cdef bint kept = False
-        try:
-            n = self.read_into(block, room, timeout_ms, deadline)
-            if n > 0 and not self.closed:
-                if self.incoming.size() == 0:
-                    self.incoming.attach(block, n)
-                    kept = True
-                else:
-                    self.take_in(block, n)
-            return n
-        finally:
-            if not kept:
-                release_block(block)
-
-    cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
-        cdef Py_ssize_t n
-        cdef int waited
-        cdef unsigned int wakes = self.wakes
-        if self.has_time_for_slice(timeout_ms, deadline):
-            n = self.read_slice(block, room, timeout_ms, deadline)
-            if not would_block(n):
-                return n
-            if wakes != self.wakes:
-                return LOOK_AGAIN  # what another thread had read before has become something to take
-        while True:
-            n = self.read_now(block, room)
-            if not would_block(n):
-                return n
-            waited = self.wait_for_more(timeout_ms, deadline)
-            if waited != 1:
-                return LOOK_AGAIN if waited else -EAGAIN
-
-    cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept:
-        if timeout_ms == 0:
-            return False
-        if deadline[0] == NOT_YET and (timeout_ms < 0 or timeout_ms >= LONG_WAIT_MS):
-            return True
-        if deadline[0] < 0:
-            deadline[0] = deadline_after(timeout_ms)
-        return deadline[0] == NO_DEADLINE or deadline[0] - dryad_now() >= RECV_SLICE_MS * <int64_t> 1000000
-
-    cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1:
-        """Let recv(2) itself wait, without the GIL and for RECV_SLICE_MS; most answers come in time."""
-        cdef Py_ssize_t n
-        cdef int fd = self.fd
-        if self.released:
-            return LOOK_AGAIN
-        if self.reading.taken or self.reading.lock is not None:
-            if deadline[0] < 0:
-                deadline[0] = deadline_after(timeout_ms)
-            n = self.reading.take(deadline[0])
-            if n == 0:
-                return -EAGAIN
-            if n == 2:
-                self.reading.give()
-                return LOOK_AGAIN
-        self.reading.taken = True
-        self.set_recv_slice()
-        self.users += 1
-        with nogil:
-            n = dryad_recv_waiting(fd, block, room)
-        self.leave()
-        self.reading.give()
-        if n == -EINTR:
-            n = -EAGAIN
-            timeout_ms += LEAST_SLICE_MS if timeout_ms > 0 else 0  # not a slice, then, that is over
-        if would_block(n):
-            # Also for EAGAIN: a signal in the last tick of the slice ends it as if the time were up.
-            PyErr_CheckSignals()
-        if deadline[0] == NOT_YET:
-            deadline[0] = SLICE_TAKEN
-            if would_block(n):
-                deadline[0] = deadline_after(timeout_ms - LEAST_SLICE_MS if timeout_ms > 0 else timeout_ms)
-        return n
-
-    cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
-        """Wait until there is something to read. As wait()."""
-        if deadline[0] < 0:
-            deadline[0] = deadline_after(timeout_ms) if timeout_ms else DONT_WAIT
-        return 0 if deadline[0] == DONT_WAIT else self.wait(POLLIN, deadline[0])
-
-    cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1:
-        """Read straight behind what the buffer holds: for messages larger than a block."""
-        cdef Py_ssize_t n
-        cdef int waited
-        while True:
-            n = self.read_now(self.incoming.reserve(BLOCK), BLOCK)
-            if n > 0:
-                self.incoming.commit(n)
-            if not would_block(n):
-                return n
-            waited = self.wait_for_more(timeout_ms, deadline)
-            if waited != 1:
-                return LOOK_AGAIN if waited else -EAGAIN
-
-    cdef Py_ssize_t read_record(self, int64_t timeout_ms, int64_t *deadline) except? -1:
-        """Read to where a large record is gathered; what has to be waited for is read apart, and is not much."""
-        cdef size_t room
-        cdef char *to = self.incoming.gather(&room)
-        cdef Py_ssize_t n = self.read_now(to, min(room, <size_t> BLOCK))
-        if n > 0:
-            self.incoming.commit(n)
-        elif self.incoming.size() == 0:
-            self.incoming.settle()
-        if timeout_ms == 0 or not would_block(n):
-            return n
-        return self.read_block(min(room, <size_t> WAITED_SIZE), timeout_ms, deadline)
-
-    cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept:
-        """recv(2) without waiting; nothing while another thread is inside one: what comes is its."""
-        if self.released:
-            return LOOK_AGAIN
-        if self.reading.taken or self.closed:
-            return -EAGAIN
-        return dryad_recv_now(self.fd, data, room, 0)
-
-    cdef int take_in(self, const char *data, size_t size) except -1:
-        """Put what was read behind what the buffer holds."""
-        try:
-            copy(self.incoming.reserve(size), data, size)
-        except MemoryError:
-            self.lose()
-            raise
-        self.incoming.commit(size)
-        return 0
-
-    # ---- why no more comes
-
-    cdef int lose(self) except -1:
-        """What was read could not be kept: a stream with a hole in it is over."""
-        self.ended = self.broken = True
-        self.end_both()
-        self.trouble = NetworkError("there was no memory for what was received")
-        return 0
-
-    cdef int fail(self, Py_ssize_t failed) except -1:
-        """The connection broke while reading: no more comes, and the next call may say why."""
-        self.ended = True
-        return self.break_off(failed)
-
-    cdef int break_off(self, Py_ssize_t failed) except -1:
-        """The connection broke, which the next call may say."""
-        cdef object trouble
-        if not self.broken:
-            self.broken = True
-            self.trouble = trouble = from_errno(<int> -failed)
-            self.tell_broken(trouble)
-        return 0
-
-    cdef int tell_broken(self, trouble) except -1:
-        """broke(), which must not cost what is left to do."""
-        try:
-            self.broke(trouble)
-        except MemoryError:
-            return 0  # nobody but a log misses it
-        return 0
-
-    def broke(self, trouble):
-        """The connection broke, by this error; a subclass may want to tell."""
-
-    cdef int raise_trouble(self) except -1:
-        cdef object trouble = self.trouble
-        if trouble is not None:
-            self.trouble = None
-            raise trouble
         return 0
 
     # ---- the end

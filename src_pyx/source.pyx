@@ -7,7 +7,7 @@ from .buffer cimport BLOCK, acquire_block, release_block
 from .framed cimport Framed
 from .message cimport NOTHING
 from .posix cimport dryad_now
-from .receiver cimport END, FILLED, LOOK_AGAIN
+from .reader cimport END, FILLED, LOOK_AGAIN
 from .sock cimport would_block
 
 from ..close_codes import Violation

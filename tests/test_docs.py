@@ -13,7 +13,7 @@ from docs_support import DOCS, PAGES, blocks, name_of, promised
 
 import dryad_net as net
 from dryad_net import connect, handshake_settings, service, stream, url, websocket_server
-from dryad_net._pure import datagram, inbound, message, receiver
+from dryad_net._pure import datagram, inbound, message, reader, receiver
 
 FUNCTIONS = {name: entry for module in net.registry.values() for name, entry in module.items()}
 WITH_PYTHON = [page for page in PAGES if blocks(page.read_text(encoding="utf-8"), "python")]
@@ -116,7 +116,7 @@ def test_the_limits_are_those_of_the_code(page: str) -> None:
     rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("|")][2:]
     told = " | ".join(row[1] for row in rows).replace("65.507", "65,507").replace("1.024", "1,024")
     for limit in (
-        *(in_words(size) for size in (receiver.BLOCK, receiver.UNTIL_LIMIT, datagram.LARGEST_PAYLOAD)),
+        *(in_words(size) for size in (reader.BLOCK, receiver.UNTIL_LIMIT, datagram.LARGEST_PAYLOAD)),
         *(in_words(size) for size in (stream.QUEUE_LIMIT, inbound.UNREAD_LIMIT)),
         f"{in_words(message.DEFAULT_FRAME_SIZE)} (`native_ws_set_max_frame_size`)",
         f"{in_words(message.DEFAULT_MESSAGE_SIZE)} (`native_ws_set_max_message_size`)",

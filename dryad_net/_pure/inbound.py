@@ -12,7 +12,7 @@ from ..close_codes import ABNORMAL, Violation
 from ..close_codes import parse as parse_close
 from ..errors import NetworkError
 from .frame import BINARY, CLOSE, PING, PONG, TEXT
-from .receiver import BLOCK
+from .reader import BLOCK
 from .sock import READABLE, Socket, deadline_after
 from .source import Source
 from .transmit import CLOSED, CLOSING, CONNECTING, OPEN

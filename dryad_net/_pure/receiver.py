@@ -1,31 +1,22 @@
-"""The bytes a connection receives: waiting for them, taking them, and why no more come."""
+"""The bytes a connection receives: taking them, as text or as they are."""
 
 from __future__ import annotations
 
 import socket
 
-from ..errors import NetworkError, from_os_error
-from .buffer import Buffer
+from ..errors import NetworkError
+from .reader import BLOCK, Reader
 from .sock import READABLE, Socket, deadline_after
 
-BLOCK = 262144  # one read
 UNTIL_LIMIT = 64 * 1024 * 1024
 DRAIN_READS = 16  # blocks thrown away in one step
 
 
-class Receiver(Socket):
-    """The receiving half of a connection, and what is known of its end.
-
-    Owns the socket and the bytes received and not yet read. The lock is held around everything that
-    touches these, and never while waiting.
-    """
+class Receiver(Reader):
+    """The receiving half of a connection. Owns what its Reader owns."""
 
     def __init__(self, handle: Socket | socket.socket) -> None:
         super().__init__(handle)
-        self._incoming = Buffer()
-        self._ended = False
-        self._broken = False
-        self._trouble: NetworkError | None = None
         self._delimiter_text = ""
         self._delimiter = b""
         self.timeout_ms = 30000
@@ -152,42 +143,6 @@ class Receiver(Socket):
             if readable:
                 self._note_rest(self._fill(BLOCK))
             return self._ended or self._incoming.has_character()
-
-    def _fill(self, room: int) -> bool:
-        """One read into the buffer. False: nothing there now, or (``_ended``) never again."""
-        if self._ended or self._closed:
-            return False
-        try:
-            data = self._socket.recv(min(room, BLOCK))
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            self._fail(error)
-            return False
-        self._incoming.append(data)
-        self._ended = not data
-        return bool(data)
-
-    # ---- why no more comes
-
-    def _fail(self, error: OSError) -> None:
-        """The connection broke while reading: no more comes, and the next call may say why."""
-        self._ended = True
-        self._break(error)
-
-    def _break(self, error: OSError) -> None:
-        if not self._broken:
-            self._broken = True
-            self._trouble = trouble = from_os_error(error)
-            self.broke(trouble)
-
-    def broke(self, trouble: NetworkError) -> None:
-        """The connection broke, by this error; a subclass may want to tell."""
-
-    def _raise_trouble(self) -> None:
-        trouble, self._trouble = self._trouble, None
-        if trouble is not None:
-            raise trouble
 
     # ---- the end
 

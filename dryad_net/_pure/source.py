@@ -6,7 +6,7 @@ import contextlib
 
 from ..errors import NetworkError
 from .framed import Framed
-from .receiver import BLOCK
+from .reader import BLOCK
 
 
 class Source(Framed):

@@ -11,7 +11,7 @@ from ..errors import NetworkError
 from .frame import CLOSE, PING
 from .inbound import Inbound
 from .poll import READ, WRITE
-from .receiver import BLOCK
+from .reader import BLOCK
 from .sock import READABLE, Attention, Socket, deadline_after
 from .transmit import CLOSED, CLOSING, CONNECTING, OPEN
 
