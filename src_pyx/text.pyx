@@ -95,6 +95,8 @@ cdef str decode_front(const char *data, size_t size, Py_ssize_t *consumed):
     cdef bint wrong = False
     cdef str text
     if size < SHORT:
+        # Of ASCII, the decoder of Python 3.11.2, which Debian 12 has, does not say how much it was (gh-99612).
+        consumed[0] = size
         return PyUnicode_DecodeUTF8Stateful(data, size, "surrogateescape", consumed)
     text = decode_ascii(data, size)
     if text is not None:

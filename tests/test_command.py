@@ -7,16 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from command_support import COMMAND, SECONDS, environment, run
-from support import Link, port_of
+from support import port_of
 
 import dryad_net as net
 from dryad_net import _backend
-from dryad_net.command import demo, demo_tcp
+from dryad_net.command import demo
 from dryad_net.command.transcript import Transcript, UnexpectedError
 
 
@@ -74,17 +73,6 @@ def test_demo_fails_with_what_was_expected(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(demo, "PARTS", (demo.Part("TCP", show),))
     assert demo.run() == 1
     assert "demo failed (TCP): native_tcp_is_connected(" in capsys.readouterr().err
-
-
-def test_the_demo_takes_a_stream_in_pieces(link: Link) -> None:
-    """The kernel may hand over what was sent at once in two parts; it was seen once."""
-    link.raw.sendall(b"he")
-    sender = threading.Timer(0.1, link.raw.sendall, [b"llo"])
-    sender.start()
-    assert demo_tcp.receive(Transcript(), "native_tcp_recv_blocking", link.id, "hello") == "hello"
-    link.raw.sendall(b"help")
-    with pytest.raises(UnexpectedError, match=r"it does not hold that native_tcp_recv_blocking has received 'hello'"):
-        demo_tcp.receive(Transcript(), "native_tcp_recv_blocking", link.id, "hello")
 
 
 def test_a_transcript_accepts_nothing_unexpected(server: int) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ws_support import CONTINUATION, TEXT, frame
 
+import dryad_net as net
 from dryad_net import _backend
 from dryad_net.close_codes import Violation
 
@@ -208,3 +214,36 @@ def is_whole(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or net.backend != "compiled" or not sysconfig.get_config_var("Py_ENABLE_SHARED"),
+    reason="LD_PRELOAD, and what it can replace",
+)
+def test_a_decoder_that_does_not_say_how_much_it_took(tmp_path: Path) -> None:
+    """Python 3.11.2's, of ASCII: five bytes came out one by one."""
+    shim = tmp_path / "forgetful.so"
+    source = Path(__file__).parent / "text" / "forgetful.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"], check=True)
+    script = """
+import ctypes
+from dryad_net._compiled.buffer import Buffer
+said = ctypes.c_ssize_t(-1)
+decode = ctypes.pythonapi.PyUnicode_DecodeUTF8Stateful
+decode.restype = ctypes.py_object
+assert decode(b"hello", ctypes.c_ssize_t(5), None, ctypes.byref(said)) == "hello"
+assert said.value == -1, "it does say"
+for text in "hello", "hé", "h", "seven77", "eight888":
+    for rest in b"", b"\\xc3":
+        buffer = Buffer()
+        buffer.append(text.encode() + rest)
+        assert buffer.take_text(100) == text
+        assert len(buffer) == len(rest)
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script],
+        env={**os.environ, "LD_PRELOAD": str(shim)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

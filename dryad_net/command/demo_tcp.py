@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .transcript import Transcript
 
 # For what is certain to come; only a failure waits so long.
@@ -25,9 +23,9 @@ def show(transcript: Transcript) -> None:
     title("Text there and back; null (None) while nothing is there")
     call("native_tcp_recv", accepted, 1024, returns=None)
     call("native_tcp_send", client, "grüß dich", returns=11)
-    receive(transcript, "native_tcp_recv_blocking", accepted, "grüß dich")
+    call("native_tcp_recv_blocking", accepted, 1024, WAIT_MS, returns="grüß dich")
     call("native_tcp_send", accepted, "hello", returns=5)
-    receive(transcript, "native_tcp_recv_blocking", client, "hello")
+    call("native_tcp_recv_blocking", client, 1024, WAIT_MS, returns="hello")
 
     title("Lines, one of them with its delimiter split over two packets")
     call("native_tcp_set_timeout", accepted, 100, returns=None)
@@ -42,9 +40,9 @@ def show(transcript: Transcript) -> None:
     title("Bytes that are not UTF-8 become text, and the same bytes again")
     raw = b"caf\xe9 \xff\xfe"
     call("native_tcp_send", client, raw, returns=len(raw))
-    text = receive(transcript, "native_tcp_recv_blocking", accepted, raw.decode("utf-8", "surrogateescape"))
+    text = call("native_tcp_recv_blocking", accepted, 1024, WAIT_MS, returns=raw.decode("utf-8", "surrogateescape"))
     call("native_tcp_send", accepted, text, returns=len(raw))
-    receive(transcript, "native_tcp_recv_bytes_blocking", client, raw)
+    call("native_tcp_recv_bytes_blocking", client, 1024, WAIT_MS, returns=raw)
 
     title("A broadcast to three clients")
     clients = [client]
@@ -81,13 +79,3 @@ def show(transcript: Transcript) -> None:
     call("native_tcp_recv_blocking", clients[2], 1024, WAIT_MS, returns=None)
     for each in clients[1:]:
         call("native_tcp_close", each, returns=None)
-
-
-def receive(transcript: Transcript, name: str, identifier: int, wanted: Any) -> Any:
-    """Receive all of it: TCP is a stream, and what was sent at once need not come at once, if it mostly does."""
-    came = transcript.call(name, identifier, 1024, WAIT_MS)
-    while came is not None and len(came) < len(wanted) and wanted.startswith(came):
-        more = transcript.call(name, identifier, 1024, WAIT_MS)
-        came = None if more is None else came + more
-    transcript.check(came == wanted, f"{name} has received {wanted!r} by now")
-    return came
