@@ -39,6 +39,7 @@ def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
         if frame.f_code.co_name not in functions:
             return None
+        frame.f_trace = trace  # first: else 3.13 tells of no instruction
         frame.f_trace_opcodes = True
         return trace
 
