@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from dryad_net import deflate, http_headers
 from dryad_net.deflate import Deflater, Inflater, InvalidDeflate, Parameters, TooBig, Unacceptable
 
-# A busy machine is no failure.
 often = settings(max_examples=300)
 
 MANY = 1 << 20

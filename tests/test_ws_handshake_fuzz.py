@@ -23,7 +23,6 @@ from dryad_net import handshake
 from dryad_net.errors import NetworkError
 from dryad_net.url import origin
 
-# A busy machine is no failure.
 often = settings(max_examples=300)
 
 CHANGES = st.lists(

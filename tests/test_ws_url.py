@@ -13,7 +13,6 @@ from dryad_net import url
 from dryad_net.errors import ArgumentError
 from dryad_net.url import Url
 
-# A busy machine is no failure.
 often = settings(max_examples=300)
 
 
