@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# On Windows, Ctrl-C wakes nobody who waits in select or for a lock: whoever does looks up so often, in seconds.
-UNHEARD_SECONDS = 0.1 if sys.platform == "win32" else threading.TIMEOUT_MAX
+# How often whoever waits looks up, in seconds. A signal that comes between Python's last look for one and the
+# system call that waits does not end that call; on Windows, Ctrl-C ends neither a select nor a wait for a lock.
+UNHEARD_SECONDS = 0.1 if sys.platform == "win32" else 1.0
 
 
 def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:

@@ -55,7 +55,7 @@ cdef dryad_batch *acquire_batch() except NULL:
         batch = <dryad_batch *> PyMem_RawMalloc(sizeof(dryad_batch))
         if batch == NULL:
             raise MemoryError
-        batch.count = batch.next = 0
+    batch.count = batch.next = batch.users = 0
     return batch
 
 
@@ -93,7 +93,6 @@ cdef class Datagram(Socket):
 
     cdef readonly int64_t timeout_ms
     cdef dryad_batch *batch  # NULL unless there are datagrams in it
-    cdef bint batch_in_use
     cdef int streak
     cdef int ahead_after
     cdef bint connected
@@ -128,10 +127,10 @@ cdef class Datagram(Socket):
         return readable or self.closed or self.batch != NULL
 
     cdef void drop_batch(self) noexcept:
-        if self.batch != NULL and not self.batch_in_use:
-            self.batch.count = 0
-            release_batch(self.batch)
-            self.batch = NULL
+        cdef dryad_batch *batch = self.batch
+        self.batch = NULL
+        if batch != NULL and batch.users == 0:
+            release_batch(batch)
 
     def set_timeout(self, int64_t timeout_ms):
         """Bound the calls that may wait to so many milliseconds; -1: no limit."""
@@ -188,9 +187,10 @@ cdef class Datagram(Socket):
         return self.receive(min(size, <size_t> LARGEST), self.timeout_ms, True)
 
     cdef object receive(self, size_t size, int64_t timeout_ms, bint as_text):
-        if self.batch == NULL and self.streak >= self.ahead_after and not self.closed:
+        # Not while another thread is inside: it would wait for what is here already, or get what came later.
+        if self.batch == NULL and self.streak >= self.ahead_after and self.users == 0 and not self.closed:
             self.read_ahead()
-        if self.batch != NULL and not self.batch_in_use:
+        if self.batch != NULL:
             return self.next_of_batch(size, as_text)
         return self.receive_one(size, timeout_ms, as_text)
 
@@ -213,19 +213,34 @@ cdef class Datagram(Socket):
         cdef dryad_batch *batch = self.batch
         cdef int index = batch.next
         cdef size_t held = batch.sizes[index]
-        # Making the result may run the garbage collector, and that any code: even a close of this socket.
-        self.batch_in_use = True
+        # Making the result may run the garbage collector, and that any code: even a close of this socket. So the
+        # datagram is taken out first, and what it lies in stays as long as anybody is at it.
+        batch.next += 1
+        batch.users += 1
+        if batch.next == batch.count:
+            self.batch = NULL
+            self.streak = self.ahead_after if batch.count == DRYAD_BATCH else 0
         try:
             result = self.result(batch.data[index], min(held, size), &batch.addresses[index],
                                  batch.lengths[index], as_text)
-            self.count_received(min(held, size), held > size)
-            batch.next += 1
-            return result
+        except BaseException:
+            self.put_back(batch, index)
+            raise
         finally:
-            self.batch_in_use = False
-            if batch.next == batch.count or self.closed:
-                self.streak = self.ahead_after if batch.count == DRYAD_BATCH else 0
-                self.drop_batch()
+            batch.users -= 1
+            if batch.users == 0 and batch != self.batch:
+                release_batch(batch)
+        self.count_received(min(held, size), held > size)
+        if self.batch != NULL and self.attended:
+            self.poke()  # no poller tells of what was read ahead
+        return result
+
+    cdef void put_back(self, dryad_batch *batch, int index) noexcept:
+        """There was no memory for a datagram's result: the next call is given it, if nobody has taken a later one."""
+        if self.batch == NULL and not self.closed:
+            self.batch = batch
+        if self.batch == batch and batch.next == index + 1:
+            batch.next = index
 
     cdef void count_received(self, size_t size, bint truncated) noexcept:
         self.packets_received += 1

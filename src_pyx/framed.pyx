@@ -94,7 +94,6 @@ cdef class Framed(Transmitter):
         cdef char *block
         cdef int header
         cdef Py_ssize_t total, n
-        cdef bytes rest
         if (size >= NOGIL_SIZE or size > self.messages.max_frame_size or self.outgoing_size or self.sending.taken
                 or not self.is_plain()):
             self.send_in_turn(opcode, data, size)
@@ -109,17 +108,10 @@ cdef class Framed(Transmitter):
                 copy(block + header, data, size)
             total = header + <Py_ssize_t> size
             n = dryad_send_now(self.fd, block, total)
-            try:
-                if n != total:
-                    rest = PyBytes_FromStringAndSize(block + n, total - n) if n > 0 else None
-            except MemoryError:
-                self.cut_short()
-                raise
-            finally:
-                release_block(block)
-            if n > 0 and n != total:
+            if 0 < n < total:
                 # The kernel is full, but has taken the beginning: so the rest follows, when it can.
-                return self.send_rest(opcode, size, rest)
+                return self.send_rest(opcode, size, block, n, total)
+            release_block(block)
             if n < 0 and not would_block(n):
                 return self.send_failed(n)
             if n != total:
@@ -129,15 +121,18 @@ cdef class Framed(Transmitter):
             self.bytes_sent += size
         return 0
 
-    cdef int send_rest(self, int opcode, size_t size, bytes rest) except -1:
-        """The rest of a message whose beginning is sent: the kernel takes it in time, or it is queued."""
+    cdef int send_rest(self, int opcode, size_t size, char *block, Py_ssize_t sent, Py_ssize_t total) except -1:
+        """The rest of a message whose beginning is sent: the kernel takes it in time, or it is queued.
+
+        The turn is taken at once: whatever needs memory may have others run, who would send in between.
+        """
         cdef int64_t deadline = deadline_after(self.timeout_ms)
-        if opcode < CLOSE:
-            self.messages_sent += 1
-            self.bytes_sent += size
-        self.queue_first(rest)
         self.sending.take(DONT_WAIT)
         try:
+            self.keep_rest(block, sent, total)
+            if opcode < CLOSE:
+                self.messages_sent += 1
+                self.bytes_sent += size
             while not self.flush_queue():
                 if not self.wait_to_send(deadline):
                     break
@@ -146,6 +141,19 @@ cdef class Framed(Transmitter):
         finally:
             self.sending.give()
             self.after_sending()
+        return 0
+
+    cdef int keep_rest(self, char *block, Py_ssize_t sent, Py_ssize_t total) except -1:
+        """Queue what the block still holds, and let it go."""
+        cdef bytes rest
+        try:
+            rest = PyBytes_FromStringAndSize(block + sent, total - sent)
+        except MemoryError:
+            self.cut_short()
+            raise
+        finally:
+            release_block(block)
+        self.queue_first(rest)
         return 0
 
     cdef int send_in_turn(self, int opcode, const char *data, size_t size) except -1:

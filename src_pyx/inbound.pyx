@@ -319,7 +319,7 @@ cdef class Inbound(Source):
         return 0
 
     cdef bint may_pump(self) noexcept:
-        return (self.state == OPEN and not self.ended and not self.closed and not self.reading.taken
+        return (self.state == OPEN and not self.ended and not self.closed and not self.reading
                 and not self.is_full() and self.held is None)
 
     cdef bint take_one(self) except -1:
@@ -356,7 +356,7 @@ cdef class Inbound(Source):
         cdef Py_ssize_t n
         cdef uint64_t size
         if (self.state != OPEN or self.tls is not None or self.held is not None or self.incoming.size()
-                or self.parsing or self.reading.taken or self.ended or self.released):
+                or self.parsing or self.reading or self.ended or self.released):
             return False
         n = dryad_recv_now(self.fd, start, LONGEST_HEADER, MSG_PEEK)
         if n <= 0:
@@ -431,7 +431,7 @@ cdef class Inbound(Source):
         if not self.close_code:
             self.close_code = code
             self.close_reason = reason
-        if state == CLOSED and not self.reading.taken:
+        if state == CLOSED and not self.reading:
             self.incoming.reset()
             self.messages.let_go()
         self.tell_others()

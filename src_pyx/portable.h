@@ -159,7 +159,7 @@ static inline ssize_t dryad_recv_datagram_now(int fd, void *data, size_t size, s
 #define DRYAD_LARGEST_DATAGRAM 65536
 
 struct dryad_batch {
-    int count, next;
+    int count, next, users;
     socklen_t lengths[DRYAD_BATCH];
     size_t sizes[DRYAD_BATCH];
     struct sockaddr_storage addresses[DRYAD_BATCH];

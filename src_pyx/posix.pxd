@@ -37,6 +37,7 @@ cdef extern from "portable.h" nogil:
     struct dryad_batch:
         int count
         int next
+        int users
         socklen_t *lengths
         size_t *sizes
         sockaddr_storage *addresses

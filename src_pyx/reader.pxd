@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t
 
 from .buffer cimport Buffer
-from .sock cimport Socket, Turn
+from .sock cimport Socket
 
 cdef enum:
     NOTHING = 0  # what fill() says: nothing came (in time)
@@ -13,7 +13,8 @@ cdef enum:
 
 cdef class Reader(Socket):
     cdef Buffer incoming
-    cdef Turn reading
+    cdef bint reading  # a thread is inside recv(2)
+    cdef int wanting  # who waits for that
     cdef bint ended
     cdef bint broken
     cdef object trouble
@@ -28,6 +29,7 @@ cdef class Reader(Socket):
     cdef Py_ssize_t read_into(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef bint has_time_for_slice(self, int64_t timeout_ms, int64_t *deadline) noexcept
     cdef Py_ssize_t read_slice(self, char *block, size_t room, int64_t timeout_ms, int64_t *deadline) except? -1
+    cdef int wait_for_reader(self, int64_t deadline) except -1
     cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1
     cdef Py_ssize_t read_behind(self, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_record(self, int64_t timeout_ms, int64_t *deadline) except? -1

@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t
 from .buffer cimport BLOCK, Buffer, acquire_block, release_block
 from .copying cimport copy
 from .posix cimport EAGAIN, EINTR, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting
-from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, Turn, deadline_after, would_block
+from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, deadline_after, would_block
 
 from ..errors import NetworkError, from_errno
 
@@ -46,7 +46,8 @@ cdef class Reader(Socket):
 
     def __cinit__(self, handle, *args, **kwargs):
         self.incoming = Buffer()
-        self.reading = Turn()
+        self.reading = False
+        self.wanting = 0
 
     cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1:
         """One read into the buffer, at most `room` bytes where it is empty.
@@ -79,7 +80,7 @@ cdef class Reader(Socket):
 
     cdef void note_vain_read(self) noexcept:
         """A read that does not wait has found nothing; the next ones may be told so without a system call (idle.h)."""
-        if self.closed or self.reading.taken:
+        if self.closed or self.reading:
             return  # nothing was asked of the system
         if self.is_idle_watched:
             dryad_idle_found_nothing(self.fd)
@@ -159,22 +160,19 @@ cdef class Reader(Socket):
         cdef int fd = self.fd
         if self.released:
             return LOOK_AGAIN
-        if self.reading.taken or self.reading.lock is not None:
+        if self.reading:
             if deadline[0] < 0:
                 deadline[0] = deadline_after(timeout_ms)
-            n = self.reading.take(deadline[0])
-            if n == 0:
-                return -EAGAIN
-            if n == 2:
-                self.reading.give()
-                return LOOK_AGAIN
-        self.reading.taken = True
+            return LOOK_AGAIN if self.wait_for_reader(deadline[0]) else -EAGAIN
+        self.reading = True
         self.set_recv_slice()
         self.users += 1
         with nogil:
             n = dryad_recv_waiting(fd, block, room)
         self.leave()
-        self.reading.give()
+        self.reading = False
+        if self.wanting:
+            self.wake_waiting()
         if n == -EINTR:
             n = -EAGAIN
             timeout_ms += LEAST_SLICE_MS if timeout_ms > 0 else 0  # not a slice, then, that is over
@@ -186,6 +184,14 @@ cdef class Reader(Socket):
             if would_block(n):
                 deadline[0] = deadline_after(timeout_ms - LEAST_SLICE_MS if timeout_ms > 0 else timeout_ms)
         return n
+
+    cdef int wait_for_reader(self, int64_t deadline) except -1:
+        """Another thread is inside recv(2): what comes is its, and what it leaves is everybody's. As wait()."""
+        self.wanting += 1
+        try:
+            return self.wait(0, deadline)
+        finally:
+            self.wanting -= 1
 
     cdef int wait_for_more(self, int64_t timeout_ms, int64_t *deadline) except -1:
         """Wait until there is something to read. As wait()."""
@@ -224,7 +230,7 @@ cdef class Reader(Socket):
         """recv(2) without waiting; nothing while another thread is inside one: what comes is its."""
         if self.released:
             return LOOK_AGAIN
-        if self.reading.taken or self.closed:
+        if self.reading or self.closed:
             return -EAGAIN
         return dryad_recv_now(self.fd, data, room, 0)
 

@@ -10,6 +10,7 @@ cdef enum:
     LEAST_SLICE_MS = 10
     LONG_WAIT_MS = 100
 
+cdef int one_wait(int timeout_ms, bint first) noexcept
 cdef int64_t deadline_after(int64_t timeout_ms) noexcept
 cdef tuple address_tuple(const sockaddr_storage *address)
 cdef object os_error(Py_ssize_t failed)
@@ -43,7 +44,10 @@ cdef class Socket:
 
 cdef class Turn:
     cdef bint taken
+    cdef bint handed_over
+    cdef int waiting
     cdef object lock
 
     cdef int take(self, int64_t deadline) except -1
+    cdef bint wait(self, int64_t deadline) except -1
     cdef void give(self)

@@ -5,7 +5,7 @@ wakes those who wait, and the descriptor itself is closed by whoever leaves it l
 number is never reused under a thread that is still inside a system call.
 """
 
-from threading import TIMEOUT_MAX, Lock
+from threading import Lock
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
@@ -21,12 +21,21 @@ from .posix cimport (
 cdef enum:
     # How often a waiter looks for itself when no descriptor was left to wake it with.
     UNWAKABLE_SLICE_MS = 50
-    # A signal that comes between the last look for one and the system call does not end that; it is
-    # then noticed when this is over, and long waits begin only after it.
     FIRST_WAIT_MS = 10
+    UNHEARD_MS = 1000
     # A script that waits on many sockets, does something, and waits again, has not gone away meanwhile.
     ATTENDED_NS = 100000000
     ADDRESS_TEXT = 128  # INET6_ADDRSTRLEN (46), a percent sign and an interface's name
+
+
+cdef int one_wait(int timeout_ms, bint first) noexcept:
+    """How long to wait in one go, for who waits for so many milliseconds (-1: without limit).
+
+    A signal that comes between the last look for one and the system call does not end that: it is noticed
+    when the call is over. Most come early, since scripts say what they wait for.
+    """
+    cdef int longest = FIRST_WAIT_MS if first else UNHEARD_MS
+    return timeout_ms if 0 <= timeout_ms <= longest else longest
 
 
 cdef int64_t deadline_after(int64_t timeout_ms) noexcept:
@@ -59,32 +68,59 @@ cdef tuple address_tuple(const sockaddr_storage *address):
 cdef class Turn:
     """One thread at a time, for what gives up the GIL halfway.
 
-    A real lock is made only when two threads meet; until then a turn costs a flag.
+    A real lock is made only when two threads meet; until then a turn costs a flag. From then on the lock is
+    held whenever nobody is being handed the turn: who waits for it has it in hand before it has the GIL back,
+    and until then `taken` has to tell everybody else so.
     """
 
     def __cinit__(self):
-        self.taken = False
+        self.taken = self.handed_over = False
+        self.waiting = 0
         self.lock = None
 
     cdef int take(self, int64_t deadline) except -1:
-        """1: taken; 2: taken after waiting, so look at the world again; 0: the time is up."""
-        cdef double seconds = -1
-        if not self.taken and (self.lock is None or self.lock.acquire(False)):
+        """1: taken, while nothing else ran; 2: taken after waiting, so look at the world again; 0: the time is up."""
+        cdef bint has_it
+        if self.taken and self.lock is None:
+            lock = Lock()
+            lock.acquire()
+            if self.lock is None:  # making one may run the garbage collector, and with it anything
+                self.lock = lock
+        if not self.taken:
             self.taken = True
             return 1
-        if self.lock is None:
-            self.lock = Lock()
-            self.lock.acquire()  # for the thread whose turn it is: give() releases it
-        if deadline != NO_DEADLINE:
-            seconds = min(max(deadline - dryad_now(), 0) / 1e9, TIMEOUT_MAX)
-        if not self.lock.acquire(True, seconds):
-            return 0
-        self.taken = True
-        return 2
+        self.waiting += 1
+        try:
+            has_it = self.wait(deadline)
+        except BaseException:
+            self.waiting -= 1
+            if self.handed_over and self.lock.acquire(False):
+                self.handed_over = False
+                self.give()
+            raise
+        self.waiting -= 1
+        # Handed over when the time was up already: there is nobody else to take it.
+        if has_it or (self.handed_over and self.lock.acquire(False)):
+            self.handed_over = False
+            return 2
+        return 0
+
+    cdef bint wait(self, int64_t deadline) except -1:
+        """Wait for the lock, in pieces as one_wait() says. Returns whether it was had."""
+        cdef double left = UNHEARD_MS / 1e3
+        while True:
+            if deadline != NO_DEADLINE:
+                left = min(max(deadline - dryad_now(), 0) / 1e9, UNHEARD_MS / 1e3)
+            if self.lock.acquire(True, left):
+                return True
+            if left < UNHEARD_MS / 1e3:
+                return False
 
     cdef void give(self):
-        self.taken = False
-        if self.lock is not None:
+        if self.waiting == 0:
+            self.taken = False
+        else:
+            self.handed_over = True
             self.lock.release()
 
 
@@ -259,8 +295,8 @@ cdef class Socket:
         if self.closed or dryad_now() >= deadline:
             return 0
         PyErr_CheckSignals()
-        if self.released:
-            return 2  # by the background, while this thread was on its way here
+        if self.released or wakes != self.wakes:
+            return 2  # by the background or another thread, while this one was on its way here
         if self.waiting == 0:
             dryad_wake_open(self.wakers)
         self.waiting += 1
@@ -280,8 +316,7 @@ cdef class Socket:
                     timeout_ms = <int> min((left + 999999) // 1000000, <int64_t> 0x7FFFFFFF)
                 if count == 1 and not 0 <= timeout_ms <= UNWAKABLE_SLICE_MS:
                     timeout_ms = UNWAKABLE_SLICE_MS
-                if first and not 0 <= timeout_ms <= FIRST_WAIT_MS:
-                    timeout_ms = FIRST_WAIT_MS
+                timeout_ms = one_wait(timeout_ms, first)
                 first = False
                 with nogil:
                     result = dryad_poll(fds, count, timeout_ms)

@@ -16,7 +16,7 @@ from libc.string cimport memcmp
 from .posix cimport (
     EINTR, NO_DEADLINE, dryad_close, dryad_now, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
 )
-from .sock cimport Socket, attend, closings, deadline_after, os_error, say_how_many
+from .sock cimport Socket, attend, closings, deadline_after, one_wait, os_error, say_how_many
 
 from .sock import attendants
 
@@ -39,7 +39,6 @@ cdef extern from "poller.h" nogil:
 
 cdef enum:
     WAKE_TOKEN = 0
-    FIRST_WAIT_MS = 10
 
 
 cdef struct Watched:
@@ -140,9 +139,9 @@ cdef class Waiter:
     cdef list wait_alone(self, list ids, int64_t timeout_ms, resolve):
         cdef int64_t deadline = -1
         cdef list found = []  # slots
-        cdef bint waited
+        cdef bint goes_on
         cdef bint first = True
-        cdef int patience
+        cdef int patience, piece
         if not self.is_last(ids) or self.seen_closings != closings():
             self.change(ids, resolve(ids))
         attend(1)
@@ -150,14 +149,10 @@ cdef class Waiter:
             while True:
                 self.look_at_noted(found)
                 patience = 0 if found else self.patience(timeout_ms, &deadline)
-                if first and not 0 <= patience <= FIRST_WAIT_MS:
-                    # A signal between the last look for one and the system call does not end that.
-                    waited = True
-                    self.look_at_poller(found, FIRST_WAIT_MS)
-                else:
-                    waited = self.look_at_poller(found, patience)
+                piece = one_wait(patience, first)
                 first = False
-                if found or (not waited and not self.noted):
+                goes_on = self.look_at_poller(found, piece) or piece != patience
+                if found or (not goes_on and not self.noted):
                     return self.report(found)
         finally:
             for slot in found:
@@ -268,6 +263,7 @@ cdef class Waiter:
         cdef Py_ssize_t before
         cdef int count, i
         cdef int fd = self.fd
+        cdef Py_ssize_t batches = len(self.tokens) // DRYAD_POLL_BATCH  # more than the first
         while True:
             if timeout_ms == 0:
                 count = dryad_poller_wait(fd, ready, 0)
@@ -289,8 +285,9 @@ cdef class Waiter:
                     dryad_wake_clear(self.wakers[0])
                 else:
                     self.look(<Py_ssize_t> ready[i].token - 1, True, found)
-            if count < DRYAD_POLL_BATCH or len(found) == before:
+            if count < DRYAD_POLL_BATCH or batches == 0:
                 return timeout_ms != 0 and count > 0
+            batches -= 1
             timeout_ms = 0  # and there may be more than it reports at once
 
     cdef int look(self, Py_ssize_t slot, bint readable, list found) except -1:

@@ -230,7 +230,7 @@ cdef class WebSocket(Inbound):
     cdef int read_to_close(self) except -1:
         """Read on to the peer's Close, and let go the messages before it."""
         cdef int kind
-        if self.reading.taken:
+        if self.reading:
             return 0
         self.read_closed()
         try:

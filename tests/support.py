@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -259,7 +260,7 @@ class Running(threading.Thread):
 # ---- scripts in a process of their own
 
 
-def script(text: str, *args: object) -> subprocess.Popen[str]:
+def script(text: str, *args: object, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start a Python script on the same half of the library, not importing the checkout."""
     return subprocess.Popen(
         [sys.executable, "-I", "-c", through_proxy.preamble() + text, *map(str, args)],
@@ -267,8 +268,21 @@ def script(text: str, *args: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "DRYAD_NET_BACKEND": net.backend},
+        env={**os.environ, "DRYAD_NET_BACKEND": net.backend, **(environment or {})},
     )
+
+
+def preloaded(source: Path, folder: Path) -> str:
+    """The LD_PRELOAD that puts functions of the tests' own, in C, before the system's; compiled into the folder.
+
+    What is there already, such as a sanitizer, wants to come first.
+    """
+    library = folder / f"{source.stem}.so"
+    if not library.exists():
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        assert compiler, "the tests need a C compiler"
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    return f"{os.environ.get('LD_PRELOAD', '')} {library}".strip()
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> str:

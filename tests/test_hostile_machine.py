@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import finish, run_script, script
+from support import finish, preloaded, run_script, script
 
 import dryad_net as net
 
@@ -159,11 +157,8 @@ time_t time(time_t *to)
 @pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD and Linux's system calls")
 def test_clocks_that_jump(tmp_path: Path) -> None:
     """Deadlines are the monotonic clock's; only connected_at is the calendar's."""
-    source, shim = tmp_path / "clock.c", tmp_path / "clock.so"
+    source = tmp_path / "clock.c"
     source.write_text(JUMPING_CLOCK)
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler, "the tests need a C compiler"
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(shim), str(source)], check=True)
     text = (
         PREPARE
         + """
@@ -183,20 +178,7 @@ assert abs(net.native_ws_client_info(own)["connected_at"] - time.time()) < 7300
 assert time.monotonic() - begun < 15
 """
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", text],
-        # Sanitizers want to come first.
-        env={
-            **os.environ,
-            "LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {shim}",
-            "DRYAD_NET_BACKEND": net.backend,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert finish(script(text, environment={"LD_PRELOAD": preloaded(source, tmp_path)}), 60) == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import preloaded
 
 import dryad_net as net
 
@@ -24,24 +24,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """refuse.c, compiled."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler, "the tests need a C compiler"
-    target = tmp_path_factory.mktemp("memory") / "refuse.so"
-    subprocess.run(
-        [compiler, "-O2", "-shared", "-fPIC", "-o", str(target), str(FOLDER / "refuse.c"), "-ldl"], check=True
-    )
-    return target
-
-
 @pytest.mark.parametrize("exchange", ["tcp", "ws", "deflate"])
-def test_every_allocation_in_turn(shim: Path, exchange: str) -> None:
+def test_every_allocation_in_turn(exchange: str, tmp_path: Path) -> None:
     """A right result, MemoryError, or an error of the library's; and nothing else is disturbed by it."""
+    refusing = preloaded(FOLDER / "refuse.c", tmp_path)
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", str(FOLDER / "exchange.py"), exchange],
-        env={**os.environ, "LD_PRELOAD": str(shim), "PYTHONMALLOC": "malloc", "DRYAD_NET_BACKEND": net.backend},
+        env={**os.environ, "LD_PRELOAD": refusing, "PYTHONMALLOC": "malloc", "DRYAD_NET_BACKEND": net.backend},
         capture_output=True,
         text=True,
         timeout=280,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import select
 import time
 from collections.abc import Callable
 
 import pytest
-from support import SOON, Link, Running, code_of, fill, refusal, reset, wait_until
+from support import SOON, Link, Running, code_of, fill, kernel_socket, refusal, reset, wait_until
 from udp_support import bound, plain
 from ws_support import ws_port
 
@@ -26,9 +27,30 @@ def becomes_ready(identifier: int) -> None:
     assert net.native_net_wait([identifier], SOON_MS) == [identifier]
 
 
+def is_readable(identifier: int) -> bool:
+    """Does the system have something for it?"""
+    with kernel_socket(identifier) as twin:
+        return bool(select.select([twin], [], [], 0)[0])
+
+
 def test_nothing_is_ready(link: Link, server: int, ws_server: int) -> None:
     udp, _ = bound()
     assert ready(link.id, server, ws_server, udp) == []
+
+
+def test_one_that_is_ready_beside_many_that_have_half_a_character(server: int, dial: Dial) -> None:
+    """More of them than a poller reports at once."""
+    halves = [dial(server) for _ in range(150)]
+    whole = dial(server)
+    ids = [link.id for link in [*halves, whole]]
+    assert ready(*ids) == []
+    for half in halves:
+        half.raw.sendall(b"\xe2\x82")
+    wait_until(lambda: all(map(is_readable, ids[:-1])))
+    whole.raw.sendall(b"x")
+    wait_until(lambda: is_readable(whole.id))
+    assert ready(*ids) == [whole.id]
+    assert net.native_tcp_recv(whole.id, 10) == "x"
 
 
 @pytest.mark.parametrize("ms", [0, 1, 50, 300, 50.0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from support import SOON, Link, Running, code_of, fill, port_of, read_exactly, read_to_end
@@ -95,6 +97,45 @@ def test_two_threads_do_not_cut_each_others_sends(link: Link, size: int) -> None
     messages = [received[start : start + size] for start in range(0, len(received), size)]
     assert all(message == message[:1] * size for message in messages)
     assert sorted(message[:1] for message in messages) == sorted(letters * rounds)
+
+
+@pytest.fixture
+def one_thread_for_long() -> Iterator[None]:
+    """Who has the GIL keeps it until it waits."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("way", ["send", "broadcast"])
+@pytest.mark.usefixtures("one_thread_for_long")
+def test_who_has_waited_for_its_turn_has_it(server: int, dial: Callable[..., Link], way: str) -> None:
+    """Also while it waits for the GIL, and the other thread, done with its own, sends on."""
+    link = dial(server, recv_buffer=65536)
+    net.native_tcp_set_send_buffer_size(link.id, 65536)
+
+    def send_twice() -> None:
+        assert net.native_tcp_send(link.id, b"a" * MIB) == MIB
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until:
+            pass
+        if way == "send":
+            assert net.native_tcp_send(link.id, b"c" * 60_000) == 60_000
+        else:
+            assert net.native_tcp_broadcast(server, b"c" * 1000) == 1
+            assert net.native_tcp_send(link.id, b"d" * MIB) == MIB
+
+    first = Running(send_twice).wait_asleep()
+    second = Running(net.native_tcp_send, link.id, b"b" * MIB).wait_asleep()
+    received = bytearray()
+    wanted = 2 * MIB + 60_000 if way == "send" else 3 * MIB + 1000
+    while len(received) < wanted:
+        received += link.raw.recv(20_000)
+    first.result()
+    assert second.result() == MIB
+    runs = [letter for letter, _same in itertools.groupby(bytes(received[::100]))]
+    assert len(runs) == len(set(runs)), bytes(runs)
 
 
 def test_a_send_that_gets_no_turn_in_time(link: Link) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import finish, preloaded, script
 from ws_support import CONTINUATION, TEXT, frame
 
 import dryad_net as net
@@ -222,10 +221,8 @@ def is_whole(data: bytes) -> bool:
 )
 def test_a_decoder_that_does_not_say_how_much_it_took(tmp_path: Path) -> None:
     """Python 3.11.2's, of ASCII: five bytes came out one by one."""
-    shim = tmp_path / "forgetful.so"
-    source = Path(__file__).parent / "text" / "forgetful.c"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"], check=True)
-    script = """
+    shim = preloaded(Path(__file__).parent / "text" / "forgetful.c", tmp_path)
+    text = """
 import ctypes
 from dryad_net._compiled.buffer import Buffer
 said = ctypes.c_ssize_t(-1)
@@ -240,10 +237,4 @@ for text in "hello", "hé", "h", "seven77", "eight888":
         assert buffer.take_text(100) == text
         assert len(buffer) == len(rest)
 """
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", script],
-        env={**os.environ, "LD_PRELOAD": str(shim)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert finish(script(text, environment={"LD_PRELOAD": shim})) == ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 
-from support import wait_until
+from support import Running, wait_until
 
 import dryad_net as net
 
@@ -110,4 +111,41 @@ def test_many_after_a_peer_that_answers() -> None:
             assert received is not None
             assert received["data"] == str(number)
         assert net.native_udp_recv(ours) is None
+    net.native_udp_close(ours)
+
+
+def test_who_waits_on_many_sees_what_was_read_ahead() -> None:
+    ours, port = opened()
+    assert net.native_net_wait([ours], 0) == []
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for number in range(10):
+            sender.sendto(b"%d" % number, ("127.0.0.1", port))
+    for number in range(10):
+        # Every second one without having been told: what the last wait said is not what the next one knows.
+        if number % 2:
+            assert net.native_net_wait([ours], 5000) == [ours]
+        received = net.native_udp_recv(ours)
+        assert received is not None
+        assert received["data"] == str(number)
+    assert net.native_net_wait([ours], 0) == []
+    net.native_udp_close(ours)
+
+
+def test_nothing_is_read_ahead_of_who_waits() -> None:
+    """It would wait for what is there, or be given what came later."""
+    ours, port = opened()
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"first", ("127.0.0.1", port))
+        assert net.native_udp_recv_blocking(ours, 5000) is not None
+        waiting = Running(net.native_udp_recv_blocking, ours, 20_000).wait_asleep()
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1)
+        for number in range(12):
+            sender.sendto(b"%02d" % number, ("127.0.0.1", port))
+        received = [net.native_udp_recv(ours) for _ in range(6)]
+        sys.setswitchinterval(interval)
+        received.append(waiting.result())
+        received += [net.native_udp_recv(ours) for _ in range(5)]
+    assert sorted(each["data"] for each in received if each is not None) == [f"{number:02}" for number in range(12)]
+    assert [each["data"] for each in received[-5:] if each is not None] == ["07", "08", "09", "10", "11"]
     net.native_udp_close(ours)

@@ -43,8 +43,8 @@ _NOBODY_THERE = (errno.ENOTCONN, errno.EBADF, errno.ECONNRESET, errno.EINVAL, er
 _LINGER = "hh" if WINDOWS else "ii"  # struct linger
 # Python switches SIGPIPE off at its start; a host that starts Python without signal handlers has it on.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
-# The longest wait in one go, in seconds: what poll(2) takes, or what Ctrl-C may wait for.
-LONGEST_WAIT = UNHEARD_SECONDS if WINDOWS else 2**31 // 1000 - 1
+# The longest wait in one go, in seconds: what a signal may have to wait for.
+LONGEST_WAIT = UNHEARD_SECONDS
 
 
 # Who waits on many sockets at once (waiter): told when one of them becomes ready other than by its descriptor.
