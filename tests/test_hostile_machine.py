@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from support import finish, preloaded, run_script, script
 
-import dryad_net as net
-
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals, fork, and exit statuses")
 
