@@ -178,11 +178,16 @@ class Tls:
     ``trouble``: what broke the session after what the last ``decrypt`` returned, or None.
     """
 
-    __slots__ = ("_first", "_host", "_incoming", "_outgoing", "_peer", "_session", "ended", "established", "trouble")
+    __slots__ = (
+        "_encrypting", "_first", "_host", "_incoming", "_outgoing", "_peer", "_session", "_unencrypted", "ended",
+        "established", "trouble",
+    )  # fmt: skip
 
     def __init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._unencrypted: list[ReadableBuffer] = []
+        self._encrypting = False
         self._first = True
         self._peer = "client" if server_hostname is None else "server"
         # No certificate has a zone (RFC 6874, 4), or the dot at the end (RFC 6066, 3).
@@ -253,18 +258,34 @@ class Tls:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def encrypt(self, plaintext: ReadableBuffer) -> bytes:
-        """The ciphertext of all of it, after whatever else is due. Errors: NetworkError."""
-        rest = memoryview(plaintext).cast("B") if plaintext else memoryview(b"")
+        """The ciphertext of all of it, after whatever else is due. Errors: NetworkError.
+
+        What a signal's handler sends in the middle of something else goes out behind it, with it: then this
+        is b"".
+        """
+        self._unencrypted.append(plaintext)
+        if self._encrypting:
+            return b""
+        ciphertext = b""
+        self._encrypting = True
         try:
-            while rest.nbytes:  # one record at a time
-                rest = rest[self._session.write(rest) :]
+            while self._unencrypted:
+                self._write(self._unencrypted.pop(0))
+                ciphertext += self._outgoing.read()
         except ssl.SSLError as error:
             raise self._explain(error) from None
-        return self._outgoing.read()
+        finally:
+            self._encrypting = False
+        return ciphertext
+
+    def _write(self, plaintext: ReadableBuffer) -> None:
+        rest = memoryview(plaintext).cast("B") if plaintext else memoryview(b"")
+        while rest.nbytes:  # one record at a time
+            rest = rest[self._session.write(rest) :]
 
     def due(self) -> bytes:
         """Ciphertext that has to be sent: of the handshake, an alert, a new key; b"" if there is none."""
-        return self._outgoing.read() if self._outgoing.pending else b""
+        return self._outgoing.read() if self._outgoing.pending and not self._encrypting else b""
 
     def end(self) -> bytes:
         """Ciphertext that says we send no more (RFC 8446, 6.1), after whatever else is due."""

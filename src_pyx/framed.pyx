@@ -94,13 +94,14 @@ cdef class Framed(Transmitter):
         cdef char *block
         cdef int header
         cdef Py_ssize_t total, n
+        if self.client:
+            next_key(key)  # first, since it may ask the system for more of them and let others run, who send
         if (size >= NOGIL_SIZE or size > self.messages.max_frame_size or self.outgoing_size or self.sending.taken
                 or not self.is_plain()):
             self.send_in_turn(opcode, data, size)
         else:
             block = acquire_block()
             if self.client:
-                next_key(key)
                 header = write_header(<unsigned char *> block, opcode | FIN, size, key)
                 mask_copy(block + header, data, size, key, 0)
             else:

@@ -205,11 +205,17 @@ cdef class Inbound(Source):
             self.hold(violation)
             self.act_in_turn(in_background)
             return NOTHING
+        except BaseException:
+            if self.messages.interrupted:
+                self.hold(Violation(INTERNAL_ERROR, "an exception interrupted a message that was inflated"))
+            raise
         finally:
             self.parsing = False
             self.incoming.settle()
             if self.waiting:
                 self.wake_waiting()
+            if self.closed:
+                self.resume()  # closed while this was inflating: what is here of the peer's end, no poller shows
         if kind != NOTHING:
             self.messages_received += 1
             self.bytes_received += self.messages.size
@@ -265,11 +271,13 @@ cdef class Inbound(Source):
     cdef int queue(self, int kind, message) except -1:
         if kind == TEXT:
             if self.texts is None:
-                self.texts = deque()
+                made = deque()
+                self.texts = self.texts or made  # making it may have run anything, as in open_queue()
             self.texts.append(message)
         else:
             if self.binaries is None:
-                self.binaries = deque()
+                made = deque()
+                self.binaries = self.binaries or made
             self.binaries.append(message)
         return 0
 

@@ -32,6 +32,8 @@ cdef class Messages:
     cdef size_t held
     cdef size_t checked  # of a text: how much of it is known to be UTF-8
     cdef Seen seen  # what is in that much of it
+    cdef bint skipping  # no more values are made
+    cdef bint interrupted  # an exception of a signal's handler came while a message was inflated
     cdef object value
     cdef size_t size  # of the last message: bytes of payload
 

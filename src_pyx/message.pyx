@@ -58,6 +58,10 @@ cdef class Messages:
     def __dealloc__(self):
         self.let_go()
 
+    def skip(self):
+        """Make no values any more of the messages that come: the connection is being closed."""
+        self.skipping = True
+
     def set_inflater(self, inflater):
         """What inflates compressed messages (RFC 7692); None: they are not allowed."""
         self.inflater = inflater
@@ -308,6 +312,9 @@ cdef class Messages:
 
     cdef int finish(self) except -1:
         """The message is complete: make its value of what was gathered."""
+        if self.skipping:
+            self.let_go()
+            return 0
         if self.compressed:
             self.inflate()
         if self.storage == NULL:
@@ -339,7 +346,13 @@ cdef class Messages:
             inflated = self.inflater.inflate(gathered, self.max_message_size, True)
         except MemoryError:
             raise Violation(INTERNAL_ERROR, "there was no memory to inflate a message") from None
+        except Violation:
+            raise
+        except BaseException:
+            self.interrupted = True
+            raise
         self.compressed = False
+        self.let_go()
         self.storage = <PyObject *> inflated
         Py_INCREF(inflated)
         self.capacity = self.held = len(inflated)

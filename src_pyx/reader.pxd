@@ -35,7 +35,7 @@ cdef class Reader(Socket):
     cdef Py_ssize_t read_record(self, int64_t timeout_ms, int64_t *deadline) except? -1
     cdef Py_ssize_t read_now(self, char *data, size_t room) noexcept
     cdef int take_in(self, const char *data, size_t size) except -1
-    cdef int lose(self) except -1
+    cdef int lose(self, str reason) except -1
     cdef int fail(self, Py_ssize_t failed) except -1
     cdef int break_off(self, Py_ssize_t failed) except -1
     cdef int tell_broken(self, trouble) except -1

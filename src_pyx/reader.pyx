@@ -239,18 +239,18 @@ cdef class Reader(Socket):
         try:
             copy(self.incoming.reserve(size), data, size)
         except MemoryError:
-            self.lose()
+            self.lose("there was no memory for what was received")
             raise
         self.incoming.commit(size)
         return 0
 
     # ---- why no more comes
 
-    cdef int lose(self) except -1:
+    cdef int lose(self, str reason) except -1:
         """What was read could not be kept: a stream with a hole in it is over."""
         self.ended = self.broken = True
         self.end_both()
-        self.trouble = NetworkError("there was no memory for what was received")
+        self.trouble = NetworkError(reason)
         return 0
 
     cdef int fail(self, Py_ssize_t failed) except -1:

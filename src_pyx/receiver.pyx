@@ -4,7 +4,6 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t
 
 from .buffer cimport BLOCK, acquire_block, release_block
-from .copying cimport copy
 from .posix cimport MSG_PEEK, dryad_recv_now
 from .reader cimport END, FILLED, NOTHING, NOT_YET, RECORD, Reader
 from .scan cimport is_ascii
@@ -116,7 +115,7 @@ cdef class Receiver(Reader):
     cdef int readiness(self, bint readable) except -1:
         """Would recv() not give None right now? A character that is not all there does not count."""
         cdef int64_t deadline = NOT_YET
-        cdef char first
+        cdef unsigned char first  # a plain char has no sign on ARM
         cdef Py_ssize_t n
         if self.closed or self.ended:
             return 1
@@ -124,7 +123,7 @@ cdef class Receiver(Reader):
             if not readable:
                 return 0
             n = dryad_recv_now(self.fd, &first, 1, MSG_PEEK)
-            if n == 1 and first >= 0:
+            if n == 1 and first < 0x80:
                 return 1  # a character of one byte, which can be left where it is
             if n < 0 and not would_block(n):
                 self.fail(n)  # the system says it only once
@@ -188,8 +187,7 @@ cdef class Receiver(Reader):
             if <size_t> n == size and self.incoming.size() == 0 and (not as_text or is_ascii(data, n)):
                 self.whole = made
             else:
-                copy(self.incoming.reserve(n), data, n)
-                self.incoming.commit(n)
+                self.take_in(data, n)
         return self.outcome(n)
 
     cdef object pop(self, size_t size, bint as_text):

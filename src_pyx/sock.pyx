@@ -5,6 +5,7 @@ wakes those who wait, and the descriptor itself is closed by whoever leaves it l
 number is never reused under a thread that is still inside a system call.
 """
 
+from _socket import socket as plain_socket
 from threading import Lock
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -81,14 +82,17 @@ cdef class Turn:
     cdef int take(self, int64_t deadline) except -1:
         """1: taken, while nothing else ran; 2: taken after waiting, so look at the world again; 0: the time is up."""
         cdef bint has_it
-        if self.taken and self.lock is None:
+        if not self.taken:
+            self.taken = True
+            return 1
+        if self.lock is None:
             lock = Lock()
             lock.acquire()
             if self.lock is None:  # making one may run the garbage collector, and with it anything
                 self.lock = lock
-        if not self.taken:
-            self.taken = True
-            return 1
+            if not self.taken:
+                self.taken = True
+                return 2
         self.waiting += 1
         try:
             has_it = self.wait(deadline)
@@ -170,6 +174,10 @@ cdef uint64_t closings() noexcept:
     return closed_count
 
 
+# The one of socket.socket is in Python, where a signal's handler may raise before it is done: two would own it then.
+detach = plain_socket.detach
+
+
 def adopt(sock):
     """Take over a Python socket.
 
@@ -180,7 +188,7 @@ def adopt(sock):
     sock.setblocking(True)
     # One of the two owns the descriptor at any moment, whichever step is refused memory.
     owner.fd = sock.fileno()
-    sock.detach()
+    detach(sock)
     dryad_prepare(owner.fd)
     return owner
 
@@ -196,6 +204,7 @@ cdef class Socket:
     """
 
     def __cinit__(self, handle, *args, **kwargs):
+        self.fd = self.wakers[0] = self.wakers[1] = -1
         if isinstance(handle, Socket):
             self.fd = (<Socket> handle).fd
             (<Socket> handle).fd = -1
@@ -203,7 +212,6 @@ cdef class Socket:
             self.fd = handle
         self.closed = self.released = False
         self.users = self.waiting = 0
-        self.wakers[0] = self.wakers[1] = -1
         dryad_prepare(self.fd)
 
     def __init__(self, handle):

@@ -5,6 +5,7 @@ from .framed cimport Framed
 cdef class Source(Framed):
     cdef object held
     cdef int64_t held_at
+    cdef bint decrypting
     cdef bint keepalive
     cdef int64_t heard
 

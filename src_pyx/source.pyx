@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 from .buffer cimport BLOCK, acquire_block, release_block
 from .framed cimport Framed
 from .message cimport NOTHING
-from .posix cimport dryad_now
+from .posix cimport EAGAIN, dryad_now
 from .reader cimport END, FILLED, LOOK_AGAIN
 from .sock cimport would_block
 
@@ -96,17 +96,22 @@ cdef class Source(Framed):
         cdef char *block
         cdef Py_ssize_t n = 0
         with self.encoding:
+            if self.decrypting:
+                return -EAGAIN  # this thread is at it already: a signal's handler asks in the middle
+            self.decrypting = True
             block = acquire_block()
             try:
                 while True:
                     n = self.read_now(block, BLOCK)
                     if n <= 0 or self.decrypt(PyBytes_FromStringAndSize(block, n)):
                         return n
-            except MemoryError:
+            except BaseException as error:
                 if n > 0:
-                    self.lose()
+                    self.lose("there was no memory for what was received" if isinstance(error, MemoryError)
+                              else "an exception interrupted what was to be decrypted")
                 raise
             finally:
+                self.decrypting = False
                 release_block(block)
 
     cdef int decrypt(self, bytes data) except -1:
@@ -122,9 +127,9 @@ cdef class Source(Framed):
             if not self.broken:
                 self.broken = True
                 self.trouble = self.tls.trouble
-        self.send_due()
         if plain:
             self.take_in(PyBytes_AS_STRING(plain), len(plain))
+        self.send_due()
         if self.tls.ended:
             self.ended = True
         return len(plain) > 0 or self.ended or self.tls.established != was_established

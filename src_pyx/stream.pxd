@@ -14,6 +14,8 @@ cdef class Stream(Receiver):
     cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size) except -1
     cdef Py_ssize_t send_some(self, const char *data, Py_ssize_t size) noexcept
     cdef Py_ssize_t send_failed(self, Py_ssize_t failed) except -1
-    cdef int cut_short(self) except -1
+    cdef int queue_offered(self, bytes data, Py_ssize_t sent, Py_ssize_t limit) except -1
+    cdef int open_queue(self) except -1
+    cdef int cut_short(self, str reason=*) except -1
     cdef bint flush_queue(self) except -1
     cdef void clear_queue(self)

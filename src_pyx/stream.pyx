@@ -138,35 +138,49 @@ cdef class Stream(Receiver):
             self.sending.take(DONT_WAIT)
             try:
                 n = self.send_some(data, len(data))
+                if 0 < n < len(data):
+                    # What others queued while this was being sent without the GIL comes after its rest; and nobody
+                    # sends before it is queued.
+                    return self.queue_offered(data, n, limit)
             finally:
                 self.sending.give()
             if n == len(data):
                 return 1
-            if n < 0 and not would_block(n):
+            if not would_block(n):
                 self.break_off(n)
                 return 0
-        if self.outgoing_size + len(data) - max(n, 0) > limit:
+        return self.queue_offered(data, 0, limit)
+
+    cdef int queue_offered(self, bytes data, Py_ssize_t sent, Py_ssize_t limit) except -1:
+        """Queue what is left of it: before all else, if it has begun to go out. Returns what offer() does."""
+        cdef Py_ssize_t left = len(data) - sent
+        if self.outgoing_size + left > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return 0
         try:
-            if self.outgoing is None:
-                self.outgoing = deque()
-            if n > 0:
-                # What others queued while this was being sent without the GIL comes after its rest.
+            self.open_queue()
+            if sent:
                 self.outgoing.appendleft(data)
-                self.outgoing_offset = n
+                self.outgoing_offset = sent
             else:
                 self.outgoing.append(data)
-                n = 0
         except MemoryError:
             self.drop(NO_MEMORY)
             return 0
-        self.outgoing_size += len(data) - n
+        self.outgoing_size += left
         return 2
 
-    cdef int cut_short(self) except -1:
+    cdef int open_queue(self) except -1:
+        """See that there is one. To make it may run the garbage collector, and that even a send that queues."""
+        if self.outgoing is None:
+            made = deque()
+            if self.outgoing is None:
+                self.outgoing = made
+        return 0
+
+    cdef int cut_short(self, str reason=NO_MEMORY) except -1:
         """The rest of what has begun to go out is lost: nothing can be sent after half of something."""
-        self.drop(NO_MEMORY)
+        self.drop(reason)
         return 0
 
     def drop(self, str reason not None):

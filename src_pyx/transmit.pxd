@@ -26,7 +26,8 @@ cdef class Transmitter(Stream):
     cdef bint is_plain(self) noexcept
     cdef bytes wire(self, int opcode, data)
     cdef bytes encoded(self, int opcode, data)
-    cdef int unwire(self) except -1
+    cdef bytes encrypted(self, bytes data)
+    cdef int unwire(self, str reason=*) except -1
     cdef int queue_encoded(self, int opcode, data) except -1
     cdef int lock_encoding(self) except -1
     cdef int queue_last(self, bytes data) except -1
@@ -35,5 +36,6 @@ cdef class Transmitter(Stream):
     cdef int note_trouble(self, error) except -1
     cdef int send_control(self, int opcode, bytes payload) except -1
     cdef int transmit(self, bytes data) except -1
+    cdef int queue_rest_of(self, bytes data, Py_ssize_t sent) except -1
     cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1
     cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1

@@ -4,7 +4,6 @@ What the kernel has no room for waits in the stream's queue, and so does whateve
 between the bytes of a message that is being sent.
 """
 
-from collections import deque
 from threading import RLock
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -22,6 +21,8 @@ from ..close_codes import build as close_payload
 from ..errors import NetworkError
 
 cdef int64_t DONT_WAIT = 0
+# Whatever an exception of a signal's handler has left undone in the middle of encrypting.
+cdef str INTERRUPTED = "dropped: an exception interrupted what was to be sent to it"
 
 
 cdef class Transmitter(Stream):
@@ -84,8 +85,13 @@ cdef class Transmitter(Stream):
         """A message or control frame as the bytes that carry it."""
         try:
             return self.encoded(opcode, data)
+        except NetworkError:
+            raise  # the TLS session has ended
         except MemoryError:
             self.unwire()
+            raise
+        except BaseException:
+            self.unwire(INTERRUPTED)
             raise
 
     cdef bytes encoded(self, int opcode, data):
@@ -116,8 +122,7 @@ cdef class Transmitter(Stream):
         if not data:
             return 0
         try:
-            if self.outgoing is None:
-                self.outgoing = deque()
+            self.open_queue()
             self.outgoing.appendleft(data)
         except MemoryError:
             self.cut_short()
@@ -135,18 +140,17 @@ cdef class Transmitter(Stream):
             raise
         return 0
 
-    cdef int unwire(self) except -1:
+    cdef int unwire(self, str reason=NO_MEMORY) except -1:
         """What wire() has made will not be sent: what it makes next must not refer to it."""
         if self.tls is not None:
-            self.cut_short()
+            self.cut_short(reason)
         elif self.deflater is not None:
             self.deflater.forget()
         return 0
 
     cdef int queue_last(self, bytes data) except -1:
         """Queue what goes out behind everything else."""
-        if self.outgoing is None:
-            self.outgoing = deque()
+        self.open_queue()
         self.outgoing.append(data)
         self.outgoing_size += len(data)
         return 0
@@ -194,9 +198,18 @@ cdef class Transmitter(Stream):
             return
         with self.encoding:
             try:
-                self.transmit(self.tls.encrypt(data))
+                self.transmit(self.encrypted(data))
             except NetworkError as error:
                 self.note_trouble(error)
+
+    cdef bytes encrypted(self, bytes data):
+        try:
+            return self.tls.encrypt(data)
+        except NetworkError:
+            raise
+        except BaseException:
+            self.unwire(INTERRUPTED)
+            raise
 
     def send_due(self):
         """Send what the TLS session has to say by itself, without waiting."""
@@ -208,29 +221,37 @@ cdef class Transmitter(Stream):
 
     cdef int transmit(self, bytes data) except -1:
         cdef Py_ssize_t n = -EAGAIN
-        if self.broken or self.fd < 0:
+        if self.broken or self.fd < 0 or not data:
             return 0
         if self.outgoing_size == 0 and not self.sending.taken:
             self.sending.take(DONT_WAIT)
-            n = self.send_some(PyBytes_AS_STRING(data), len(data))
-            self.sending.give()
+            try:
+                n = self.send_some(PyBytes_AS_STRING(data), len(data))
+                if 0 < n < len(data):
+                    self.queue_rest_of(data, n)
+            finally:
+                self.sending.give()
             if n == len(data):
                 return 0
             if n < 0 and not would_block(n):
                 self.break_off(n)
                 return 0
-        try:
-            if n > 0:
-                self.queue_first(data[n:])  # also before what others queued meanwhile
-            else:
+        if n < 0:
+            try:
                 self.queue_last(data)
-        except MemoryError:
-            if n > 0:
-                self.cut_short()
-            else:
+            except MemoryError:
                 self.unwire()
-            raise
+                raise
         self.leave_to_service()
+        return 0
+
+    cdef int queue_rest_of(self, bytes data, Py_ssize_t sent) except -1:
+        """Before what others queued meanwhile, and before anybody else sends."""
+        try:
+            self.queue_first(data[sent:])
+        except MemoryError:
+            self.cut_short()
+            raise
         return 0
 
     def flush(self):

@@ -63,6 +63,7 @@ cdef class Waiter:
     cdef list free
     cdef list noted  # slots to look at, whatever the poller says
     cdef bint busy
+    cdef bint given_up
     cdef Socket looking_at  # which may find by itself that it has something
     cdef bint asleep  # in the poller, without the GIL
     cdef uint64_t seen_closings
@@ -95,7 +96,14 @@ cdef class Waiter:
             dryad_close(self.fd)
 
     def close(self):
-        """Give the descriptors back, and know no socket any more."""
+        """Give the descriptors back, and know no socket any more; as soon as nobody waits with it."""
+        if self.busy:
+            self.given_up = True
+        else:
+            self.abandon()
+
+    def abandon(self):
+        """Give the descriptors back at once."""
         cdef Socket sock
         for sock in self.tokens:
             sock.attended -= 1
@@ -125,16 +133,18 @@ cdef class Waiter:
         ids: a list; timeout_ms: 0 does not wait, -1 waits without limit; resolve: called with the
         list if it is not that of the last wait, returns the sockets in its order, as a list.
         Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up;
-        None, if another thread is waiting with it.
+        None, if another thread is waiting with it, or has given it up.
         Errors: what `resolve` raises; OSError.
         """
-        if self.busy:
+        if self.busy or self.fd < 0:
             return None
         self.busy = True
         try:
             return self.wait_alone(ids, timeout_ms, resolve)
         finally:
             self.busy = False
+            if self.given_up:
+                self.abandon()
 
     cdef list wait_alone(self, list ids, int64_t timeout_ms, resolve):
         cdef int64_t deadline = -1

@@ -6,11 +6,10 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t
 
 from .buffer cimport BLOCK, acquire_block, release_block
-from .copying cimport copy
 from .frame cimport CLOSE, PING
 from .inbound cimport Inbound
 from .message cimport NOTHING
-from .posix cimport dryad_now, dryad_recv_now
+from .posix cimport EAGAIN, dryad_now, dryad_recv_now
 from .scan cimport find_end
 from .sock cimport Socket, is_attending, would_block
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
@@ -230,10 +229,12 @@ cdef class WebSocket(Inbound):
     cdef int read_to_close(self) except -1:
         """Read on to the peer's Close, and let go the messages before it."""
         cdef int kind
-        if self.reading:
-            return 0
-        self.read_closed()
+        if self.reading or self.parsing:
+            return 0  # who is at it hands the connection over when it is done
+        self.parsing = True
+        self.messages.skip()
         try:
+            self.read_closed()
             while self.state == CLOSING:
                 kind = self.messages.next(self.incoming)
                 self.messages.value = None
@@ -244,6 +245,8 @@ cdef class WebSocket(Inbound):
                     break
         except Violation:
             self.state = CLOSED
+        finally:
+            self.parsing = False
         if self.ended:
             self.state = CLOSED
         self.incoming.settle()
@@ -257,11 +260,10 @@ cdef class WebSocket(Inbound):
             if self.tls is None:
                 n = dryad_recv_now(self.fd, block, BLOCK, 0)
                 if n > 0:
-                    copy(self.incoming.reserve(n), block, n)
-                    self.incoming.commit(n)
+                    self.take_in(block, n)
             else:
                 with self.encoding:
-                    n = dryad_recv_now(self.fd, block, BLOCK, 0)
+                    n = -EAGAIN if self.decrypting else dryad_recv_now(self.fd, block, BLOCK, 0)
                     if n > 0:
                         self.decrypt(PyBytes_FromStringAndSize(block, n))
             if n <= 0 and not would_block(n):

@@ -89,10 +89,8 @@ class Framed(Transmitter):
     def _send_in_turn_or_queue(self, opcode: int, data: bytes | memoryview, deadline: float | None) -> None:
         """Queue the message, and send until the time is up; the rest is the background's."""
         with self._lock:
-            wire = memoryview(self._wire(opcode, data))
+            wire = self._queue_encoded(opcode, data)
             size = len(wire)
-            self._outgoing.append(wire)
-            self.outgoing_size += size
         while True:
             with self._lock:
                 flushed = self._flush_queue()

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import Any
 
-from ..close_codes import ABNORMAL, Violation
+from ..close_codes import ABNORMAL, INTERNAL_ERROR, Violation
 from ..close_codes import parse as parse_close
 from ..errors import NetworkError
 from .frame import BINARY, CLOSE, PING, PONG, TEXT
@@ -54,6 +54,7 @@ class Inbound(Source):
         self._ping_payload: bytes | None = None
         self._latency: float | None = None
         self._inside_calls = 0
+        self._parsing = False
 
     def ending(self) -> None:
         """No more messages; the subclass knows what is left to do."""
@@ -153,16 +154,33 @@ class Inbound(Source):
             if not self.watched:
                 self.resumed()
 
+    def _next_event(self) -> tuple[int, Any] | None:
+        """What has come next. Errors: Violation."""
+        self._parsing = True
+        try:
+            if self._incoming:
+                self._messages.feed(self._incoming.take_bytes(len(self._incoming)) or b"")
+            return None if self._held is not None else self._messages.next_event()
+        except Violation:
+            raise
+        except BaseException:
+            # A signal's handler has raised in the middle of a frame, and nobody knows where in it.
+            self._held = Violation(INTERNAL_ERROR, "an exception interrupted a message that came in")
+            self._held_at = time.monotonic()
+            raise
+        finally:
+            self._parsing = False
+
     def _take_message(self, in_background: bool = False) -> bool:
         """Put the next message of what has come into its queue; control frames before it are dealt with.
 
         in_background: see _act_in_turn().
         """
         while self.state == OPEN:
-            if self._incoming:
-                self._messages.feed(self._incoming.take_bytes(len(self._incoming)) or b"")
+            if self._parsing:
+                return False  # this thread is at it already: a signal's handler asks in the middle
             try:
-                event = None if self._held is not None else self._messages.next_event()
+                event = self._next_event()
             except Violation as violation:
                 self._held = violation
                 self._held_at = time.monotonic()

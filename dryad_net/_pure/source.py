@@ -15,7 +15,18 @@ class Source(Framed):
     Owns what its Framed owns.
     """
 
+    _decrypting = False
+
     def _fill_decrypted(self) -> bool:
+        if self._decrypting:
+            return False  # this thread is at it already: a signal's handler asks in the middle
+        self._decrypting = True
+        try:
+            return self._read_decrypted()
+        finally:
+            self._decrypting = False
+
+    def _read_decrypted(self) -> bool:
         while not self._ended and not self._closed:
             try:
                 data = self._socket.recv(BLOCK)
@@ -43,8 +54,8 @@ class Source(Framed):
             if not self._broken:
                 self._broken = True
                 self._trouble = self._tls.trouble
-        self.send_due()
         self._incoming.append(plain)
+        self.send_due()
         if self._tls.ended:
             self._ended = True
         return bool(plain) or self._ended or self._tls.established != was_established

@@ -18,6 +18,9 @@ OPEN = 1
 CLOSING = 2
 CLOSED = 3
 
+# Whatever an exception of a signal's handler has left undone in the middle of encrypting.
+_INTERRUPTED = "dropped: an exception interrupted what was to be sent to it"
+
 
 class Transmitter(Stream):
     """A connection's frames on their way out, and what is known of its state.
@@ -34,6 +37,7 @@ class Transmitter(Stream):
         self._deflater: Any = None
         self._pong_due: bytes | None = None
         self._turn_taken = False
+        self._encoding = False
         self._close_sent = False
         self.close_code = 0
         self.close_reason = ""
@@ -70,8 +74,28 @@ class Transmitter(Stream):
         """Take no larger messages."""
         self._messages.max_message_size = size
 
+    def _queue_encoded(self, opcode: int, data: bytes | memoryview) -> memoryview:
+        """Encode a message and queue it behind everything else: in one, so that no signal's handler sends in between."""
+        if self._encoding:
+            raise NetworkError("this thread is in the middle of sending on it already")
+        self._encoding = True
+        try:
+            wire = memoryview(self._wire(opcode, data))
+            self._outgoing.append(wire)
+            self.outgoing_size += len(wire)
+        except NetworkError:
+            raise  # the TLS session has ended
+        except BaseException:
+            if self._tls is not None:  # nothing can be sent after half of something
+                self.drop(_INTERRUPTED)
+            elif self._deflater is not None:
+                self._deflater.forget()  # what was compressed is not sent: nothing may refer to it
+            raise
+        finally:
+            self._encoding = False
+        return wire
+
     def _wire(self, opcode: int, data: bytes | memoryview) -> bytes:
-        """A message or control frame as the bytes that carry it."""
         compressed = self._deflater is not None and opcode < CLOSE
         if compressed:
             data = self._deflater.deflate(data)
@@ -106,16 +130,23 @@ class Transmitter(Stream):
     def _send_control(self, opcode: int, payload: bytes) -> None:
         """Send a control frame, behind everything that is on its way."""
         with self._lock:
-            if opcode == PONG and (self.outgoing_size or self._turn_taken):
+            if opcode == PONG and (self.outgoing_size or self._turn_taken or self._encoding):
                 # Who asks more often than he reads answers gets the last one only (RFC 6455, 5.5.3).
                 if self._pong_due is None and not self._turn_taken:
                     self.leave_to_service()
                 self._pong_due = payload
                 return
-            try:
-                self._transmit(self._wire(opcode, payload))
-            except NetworkError as error:  # the TLS session has ended
-                self._note_trouble(error)
+            self._encode_and_send(opcode, payload)
+
+    def _encode_and_send(self, opcode: int, payload: bytes) -> None:
+        if not self._may_transmit():
+            return
+        try:
+            self._queue_encoded(opcode, payload)
+        except NetworkError as error:  # the TLS session has ended
+            self._note_trouble(error)
+        else:
+            self._push()
 
     def _note_trouble(self, error: NetworkError) -> None:
         """Nothing can be sent any more, which is for the next call to say."""
@@ -134,16 +165,23 @@ class Transmitter(Stream):
     def send_due(self) -> None:
         """Send what the TLS session has to say by itself, without waiting."""
         with self._lock:
-            data = self._tls.due()
+            data = b"" if self._encoding else self._tls.due()  # else it would come before what is being encrypted
             if data:
                 self._transmit(data)
 
+    def _may_transmit(self) -> bool:
+        return not self._broken and self._socket.fileno() >= 0
+
     def _transmit(self, data: bytes) -> None:
-        if self._broken or self._socket.fileno() < 0:
+        if not data or not self._may_transmit():
             return
         # Queued first: where a signal's handler raises in the middle, what is left of it is known.
         self._outgoing.append(memoryview(data))
         self.outgoing_size += len(data)
+        self._push()
+
+    def _push(self) -> None:
+        """Send of the queue what the kernel takes; the rest is the background's."""
         if self._turn_taken or not self._flush_queue():
             self.leave_to_service()
 
@@ -157,15 +195,15 @@ class Transmitter(Stream):
     def _offer_message(self, opcode: int, payload: bytes, frame: bytes, limit: int) -> bool:
         """Send a broadcast's message without waiting. False: it does not reach this client."""
         with self._lock:
-            if self.state != OPEN or self._broken or self._closed:
+            if self.state != OPEN or self._broken or self._closed or self._encoding:
                 return False
             if not self.outgoing_size or self.outgoing_size + len(payload) <= limit:
                 plain = self._tls is None and self._deflater is None
                 shared = plain and len(payload) <= self._messages.max_frame_size
-                try:
-                    self._transmit(frame if shared else self._wire(opcode, payload))
-                except NetworkError as error:
-                    self._note_trouble(error)
+                if shared:
+                    self._transmit(frame)
+                else:
+                    self._encode_and_send(opcode, payload)
                 if self._broken:
                     return False
                 if self.outgoing_size <= limit:
@@ -178,7 +216,7 @@ class Transmitter(Stream):
     def send_close(self, code: int, reason: str) -> None:
         """Send a Close frame, behind everything that is on its way; the second time nothing."""
         with self._lock:
-            if self._close_sent or self.state == CONNECTING:
+            if self._close_sent or self.state == CONNECTING or self._encoding:
                 return
             self._close_sent = True
             # A client leaves it to the server to end the TCP connection (RFC 6455, 7.1.1).

@@ -58,10 +58,23 @@ class Waiter:
         self._looking_at: Socket | None = None
         self._looker = 0  # the thread that looks
         self._seen_closings = 0
+        self._given_up = False
         attendants.append(self)
 
     def close(self) -> None:
-        """Give the descriptors back, and know no socket any more."""
+        """Give the descriptors back, and know no socket any more; as soon as nobody waits with it."""
+        self._given_up = True
+        taken: list[bool] = []
+        try:
+            if take(self._busy, 0, taken):
+                self.abandon()
+        finally:
+            if True in taken:
+                self._busy.release()
+
+    def abandon(self) -> None:
+        """Give the descriptors back at once."""
+        self._given_up = True
         for sock in self._registered:
             sock._attended -= 1
         self._registered = {}
@@ -91,17 +104,19 @@ class Waiter:
         ids: a list; timeout_ms: 0 does not wait, -1 waits without limit; resolve: called with the
         list if it is not that of the last wait, returns the sockets in its order, as a list.
         Returns the IDs (``id``) of those sockets, in their order; an empty list when the time is up;
-        None, if another thread is waiting with it.
+        None, if another thread is waiting with it, or has given it up.
         Errors: what `resolve` raises; OSError.
         """
         taken: list[bool] = []
         try:
-            if not take(self._busy, 0, taken):
+            if not take(self._busy, 0, taken) or self._given_up:
                 return None
             return self._wait_alone(ids, timeout_ms, resolve)
         finally:
             if True in taken:
                 self._busy.release()
+                if self._given_up:
+                    self.close()  # by another thread meanwhile
 
     def _wait_alone(self, ids: list[Any], timeout_ms: int, resolve: Callable[[list[Any]], list[Any]]) -> list[int]:
         if not self._is_last(ids) or self._seen_closings != Attention.closings:

@@ -52,15 +52,18 @@ def native_net_wait(ids: list[Any], timeout_ms: int) -> list[int]:
     See epoll(7); kqueue(2).
     """
     global _kept
-    if _kept is None:
-        _kept = waiter.Waiter()
+    kept = _kept
+    if kept is None:
+        kept = _kept = waiter.Waiter()
     try:
-        found = _kept.wait(ids, timeout_ms, _resolve)
+        found = kept.wait(ids, timeout_ms, _resolve)
     except DryadNetError:
         raise
     except BaseException:
         # Whatever a signal handler raised may have come in the middle of a change.
-        _forget_waiter()
+        if _kept is kept:
+            _kept = None
+        kept.close()
         raise
     return _wait_once(ids, timeout_ms) if found is None else found
 
@@ -74,9 +77,10 @@ def _wait_once(ids: list[Any], timeout_ms: int) -> list[int]:
 
 
 def _forget_waiter() -> None:
+    """In the child of a fork: whoever was waiting with it is not here."""
     global _kept
     if _kept is not None:
-        _kept.close()
+        _kept.abandon()
         _kept = None
 
 

@@ -1,0 +1,227 @@
+"""What runs in the middle of something else: a close while a message is inflated, a collection while a queue is made,
+a look for new masking keys while a small message is on its way."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+import pytest
+from support import Running, run_script, wait_until
+from ws_support import WsLink
+
+import dryad_net as net
+from dryad_net._backend import mask
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+MIB = 1024 * 1024
+RAW = """
+import base64, gc, hashlib, socket, struct, sys, threading, time, zlib
+import dryad_net as net
+server = net.native_ws_listen(0)
+port = net.native_ws_get_local_addr(server)["port"]
+HEAD = (
+    b"GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\nSec-WebSocket-Version: 13\\r\\n%s\\r\\n"
+)
+
+def knock(headers=b""):
+    raw = socket.create_connection(("127.0.0.1", port))
+    raw.settimeout(20)
+    raw.sendall(HEAD % headers)
+    head = b""
+    while b"\\r\\n\\r\\n" not in head:
+        head += raw.recv(1)
+    assert net.native_net_wait([server], 20000) == [server]
+    return raw, net.native_ws_accept(server)
+"""
+
+
+def test_closed_while_a_message_is_inflated() -> None:
+    """What follows it is taken by nobody before it is done. This was memory that the peer could write to."""
+    text = """
+net.native_ws_set_compression(server, True)
+compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+bomb = (compressor.compress(bytes(48 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+key = bytes(4)
+bomb = bytes([0xC2, 0x80 | 127]) + struct.pack(">Q", len(bomb)) + key + bomb
+text = "é".encode() * 200_000
+text = bytes([0x81, 0x80 | 127]) + struct.pack(">Q", len(text)) + key + text[:300_000]
+def receive(client):
+    try:
+        assert net.native_ws_recv_binary_blocking(client, 20000) in (bytes(48 << 20), None)
+    except net.DryadNetError:
+        pass  # closed before it began, or after
+
+for attempt in range(12):
+    raw, client = knock(b"Sec-WebSocket-Extensions: permessage-deflate\\r\\n")
+    raw.sendall(bomb)
+    if attempt % 2:  # in the background, or in a thread that receives
+        receiver = threading.Thread(target=receive, args=(client,))
+        receiver.start()
+    time.sleep(0.02 + 0.012 * attempt)
+    raw.sendall(text)
+    begun = time.monotonic()
+    net.native_ws_close(client)
+    if attempt % 2:
+        receiver.join(20)
+        assert not receiver.is_alive()
+    raw.close()
+print("alive")
+"""
+    assert run_script(RAW + text, seconds=60) == "alive\n"
+
+
+@pytest.mark.skipif(net.backend != "compiled" or sys.version_info >= (3, 12), reason="collections come elsewhere")
+def test_a_collection_while_a_queue_is_made() -> None:
+    """What it runs sends on the same connection: what is queued first stays first, and nothing is lost."""
+    text = """
+class Piece:
+    __slots__ = ("__weakref__",)
+
+for attempt in range(30):
+    raw, client = knock()
+    expected = []
+    armed = False
+    collections = 0
+
+    def collecting(phase, info):
+        global collections
+        if armed and phase == "start" and threading.current_thread() is threading.main_thread():
+            collections += 1
+            if collections == 1 + attempt // 6 and net.native_ws_broadcast(server, "inner"):
+                expected.append(b"inner")
+        if armed and phase == "stop":
+            pieces.extend(Piece() for _ in range(attempt % 6))
+
+    pieces = []
+    gc.callbacks[:] = [collecting]
+    large = b"L" * (6 << 20)
+    gc.collect()
+    gc.set_threshold(1)
+    armed = True
+    assert net.native_ws_broadcast_binary(server, large) == 1
+    armed = False
+    gc.set_threshold(700)
+    expected.append(large)
+    for _ in range(3):
+        assert net.native_ws_broadcast(server, "after") == 1
+        expected.append(b"after")
+    stream = raw.makefile("rb")
+    received = []
+    while len(received) < len(expected):
+        first, size = stream.read(2)
+        assert first in (0x81, 0x82), hex(first)
+        size = struct.unpack(">Q", stream.read(8))[0] if size == 127 else size
+        received.append(stream.read(size))
+    assert sorted(received) == sorted(expected), [each[:10] for each in received]
+    assert received[-3:] == [b"after"] * 3
+    net.native_ws_close(client)
+    raw.close()
+print("well")
+"""
+    assert run_script(RAW + text, seconds=60) == "well\n"
+
+
+@pytest.mark.skipif(net.backend != "compiled" or sys.platform != "linux", reason="the pure half sends in its turn")
+def test_new_masking_keys_in_the_middle_of_anothers_message(ws_link: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask the system for them lets others run; a small message goes out behind the one that has begun meanwhile."""
+    large = bytes(range(256)) * (MIB // 8)
+    asked: list[int] = []
+    sender: list[Running] = []
+    keeping_the_gil = ctypes.PyDLL(None)
+    taken = ctypes.create_string_buffer(4 * MIB)
+
+    def ask(size: int) -> bytes:
+        keys = os.urandom(size)
+        asked.append(size)
+        if len(asked) == 1:
+            sender.append(Running(net.native_ws_send_binary, ws_link.id, large))
+            sender[0].wait_asleep()
+            # Now there is room, and the other thread cannot take it before this one has gone on.
+            size_taken = keeping_the_gil.recv(ws_link.peer.raw.fileno(), taken, len(taken), 0)
+            ws_link.peer.pending += taken.raw[:size_taken]
+        return keys
+
+    monkeypatch.setattr(mask, "urandom", ask)
+    mask.forget_keys()
+    small = Running(net.native_ws_send, ws_link.id, "small")
+    wait_until(lambda: bool(ws_link.peer.pending))
+    messages = [ws_link.peer.message(), ws_link.peer.message()]
+    small.result()
+    sender[0].result()
+    assert messages == [large, "small"]
+
+
+def test_a_wait_on_many_that_is_interrupted_beside_another() -> None:
+    """It may have been in the middle of a change, so nobody uses again what it had; the other one may use it now."""
+    text = """
+import threading, time
+from dryad_net.native import net as native_net
+raw, client = knock()
+assert net.native_net_wait([client], 0) == []
+found = []
+waiting = threading.Thread(target=lambda: found.append(net.native_net_wait([client], 20000)))
+waiting.start()
+kept = native_net._kept
+while kept.wait([client], 0, lambda ids: []) is not None:
+    time.sleep(0.01)  # until the other one is in it
+
+class Interrupted:
+    def wait(self, *_arguments):
+        raise KeyboardInterrupt
+    def close(self):
+        kept.close()
+
+native_net._kept = Interrupted()
+try:
+    net.native_net_wait([client], 0)
+except KeyboardInterrupt:
+    print("interrupted")
+assert native_net._kept is None
+raw.sendall(bytes([0x81, 0x80, 0, 0, 0, 0]))
+waiting.join(20)
+assert found == [[client]], found
+assert net.native_net_wait([client], 0) == [client]
+"""
+    assert run_script(RAW + text) == "interrupted\n"
+
+
+def test_a_socket_taken_over_by_one_owner() -> None:
+    """Also where a handler raises in the middle; else a descriptor that somebody else has by then would be closed."""
+    text = """
+import gc, os, signal, socket, sys
+import dryad_net
+from dryad_net._backend import sock
+
+class Stop(Exception):
+    pass
+
+def stop(*_):
+    raise Stop
+
+def trace(frame, event, _argument):
+    if frame.f_code.co_name == "detach":
+        sys.settrace(None)
+        signal.raise_signal(signal.SIGUSR1)
+    return trace
+
+signal.signal(signal.SIGUSR1, stop)
+raw = socket.socket()
+number = raw.fileno()
+sys.settrace(trace)
+try:
+    owner = sock.adopt(raw)
+except Stop:
+    pass
+sys.settrace(None)
+ends = os.pipe()
+owner = raw = None
+gc.collect()
+for each in ends:
+    os.fstat(each)
+print("open")
+"""
+    assert run_script(text) == "open\n"
