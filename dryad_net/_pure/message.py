@@ -59,7 +59,12 @@ class Messages:
         self._joined = 0  # how many of them, at the front, are joined ones
         self._wire_size = 0
         self._length = 0
+        self._skipping = False
         self._text = codecs.getincrementaldecoder("utf-8")()
+
+    def skip(self) -> None:
+        """Make no values any more of the messages that come: the connection is being closed."""
+        self._skipping = True
 
     def set_inflater(self, inflater: Inflater | None) -> None:
         """What inflates compressed messages (RFC 7692); None: they are not allowed."""
@@ -140,6 +145,9 @@ class Messages:
             self._wire_size += self._length
         part: Any = frame.payload
         final = frame.frame_finished and frame.message_finished
+        if self._skipping:
+            self._opcode = 0 if final else self._opcode
+            return None
         if self._opcode == Opcode.TEXT and not self._compressed:
             part = self._decode(part, final)
         if part or not self._parts:

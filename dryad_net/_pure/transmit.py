@@ -75,7 +75,7 @@ class Transmitter(Stream):
         self._messages.max_message_size = size
 
     def _queue_encoded(self, opcode: int, data: bytes | memoryview) -> memoryview:
-        """Encode a message and queue it behind everything else: in one, so that no signal's handler sends in between."""
+        """Encode a message and queue it behind everything else: in one, so that no handler sends in between."""
         if self._encoding:
             raise NetworkError("this thread is in the middle of sending on it already")
         self._encoding = True

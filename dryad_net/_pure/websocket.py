@@ -241,6 +241,7 @@ class WebSocket(Inbound):
             pass
         except OSError as error:
             self._fail(error)
+        self._messages.skip()
         self._messages.feed(self._incoming.take_bytes(len(self._incoming)) or b"")
         try:
             while (event := self._messages.next_event()) is not None:
