@@ -58,7 +58,7 @@ class Server(sock.Listener):
         self.inherited.options[option] = value
 
     def set_linger(self, enable: bool, seconds: int) -> None:
-        """Set SO_LINGER (socket(7)) for every client accepted from now on."""
+        """How every client accepted from now on ends what is not delivered yet; see Connection.set_linger."""
         self.inherited.linger = Linger(enable, seconds)
 
     def set_timeout(self, timeout_ms: int) -> None:

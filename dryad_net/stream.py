@@ -46,8 +46,10 @@ class Connection(stream.Stream):
         return self
 
     def set_linger(self, enable: bool, seconds: int) -> None:
-        """Set SO_LINGER (socket(7)); close() heeds it too."""
-        super().set_linger(enable, seconds)
+        """Set how close() ends what is not delivered yet, as SO_LINGER (socket(7)) does it for close(2)."""
+        # The kernel is told of a reset only: with seconds, every close(2) would wait for the peer, also the one of
+        # the interpreter's exit. close() has the background wait instead.
+        super().set_linger(enable and seconds == 0, 0)
         self.linger = Linger(enable, seconds)
 
     def broke(self, trouble: NetworkError) -> None:
@@ -101,7 +103,6 @@ class Connection(stream.Stream):
         seconds = service.CLOSE_SECONDS
         if linger is not None and linger.enable:
             seconds = min(seconds, linger.seconds)
-            super().set_linger(False, 0)  # close(2) in the background thread must not wait
         self.deadline = time.monotonic() + seconds
         events = self.finish_close()
         if not events:

@@ -179,16 +179,32 @@ def test_linger_switched_off_again(link: Link) -> None:
     assert read_to_end(link.raw) == b"all of it"
 
 
+def kernel_linger(identifier: int) -> tuple[bool, int]:
+    """SO_LINGER (socket(7)) as the kernel has it."""
+    with kernel_socket(identifier) as twin:
+        value = twin.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.calcsize("ii"))
+    enabled, seconds = struct.unpack("ii", value)
+    return bool(enabled), seconds
+
+
 def test_linger_with_seconds_delivers_and_does_not_wait(server: int, dial: Callable[..., Link]) -> None:
     client = dial(server, recv_buffer=65536)
     net.native_tcp_set_linger(client.id, True, 8)
-    with kernel_socket(client.id) as twin:
-        value = twin.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.calcsize("ii"))
-    assert struct.unpack("ii", value)[1] == 8
-    assert struct.unpack("ii", value)[0]
+    # The background does the waiting; with the option on, every close(2) would, also that of the interpreter's exit.
+    assert kernel_linger(client.id) == (False, 0)
     send_by_broadcast(server, DATA)
     assert timed(lambda: net.native_tcp_close(client.id)) < 2
     assert read_to_end(client.raw) == DATA
+
+
+def test_the_kernel_knows_of_a_linger_that_resets_only(server: int, dial: Callable[..., Link]) -> None:
+    net.native_tcp_set_linger(server, True, 0)
+    assert kernel_linger(server) == (False, 0)  # accept(2) would hand it on behind the library's back
+    client = dial(server)
+    assert kernel_linger(client.id) == (True, 0)
+    for enable, seconds, expected in ((True, 2**31 - 1, False), (True, 0, True), (False, 5, False), (True, 1, False)):
+        net.native_tcp_set_linger(client.id, enable, seconds)
+        assert kernel_linger(client.id)[0] is expected
 
 
 def test_a_reset_by_the_peer_ends_the_background_work(server: int, dial: Callable[..., Link]) -> None:

@@ -67,6 +67,31 @@ def test_no_thread_before_there_is_work_for_it() -> None:
     assert run_script(PREPARE + "print(threading.active_count())") == "1\n"
 
 
+@pytest.mark.parametrize("end", ["", "net.native_tcp_close(own)"])
+def test_a_linger_does_not_hold_the_exit_up(end: str) -> None:
+    """The peer reads nothing: a close(2) that lingers would wait for all of the minute."""
+    with plain_listener() as listening:
+        child = script(
+            f"""
+import sys
+import dryad_net as net
+own = net.native_tcp_connect("127.0.0.1", int(sys.argv[1]))
+net.native_tcp_set_linger(own, True, 60)
+net.native_tcp_set_timeout(own, 0)
+assert net.native_tcp_send(own, bytes(1 << 26)) > 0
+{end}
+print("that is all", flush=True)
+""",
+            listening.getsockname()[1],
+        )
+        with listening.accept()[0]:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "that is all\n"
+            begun = time.monotonic()
+            finish(child)
+            assert time.monotonic() - begun < 10
+
+
 @pytest.mark.parametrize("pause", [0, 0.0005])
 @pytest.mark.parametrize("unread", [False, True])
 def test_send_close_exit_delivers_everything(pause: float, unread: bool) -> None:
