@@ -34,7 +34,7 @@ class DatagramSocket(datagram.Datagram):
     Owns its descriptor until close().
     """
 
-    __slots__ = ("_bound_family", "_groups", "_names", "family", "id")
+    __slots__ = ("_bound", "_groups", "_names", "family", "id")
 
     kind = "a UDP socket"
 
@@ -42,7 +42,7 @@ class DatagramSocket(datagram.Datagram):
         super().__init__(handle)
         self.id = identifier
         self.family = family
-        self._bound_family: int | None = None
+        self._bound: Resolved | None = None  # the address that the script has bound, if it named one
         self._groups: dict[str, int] = {}
         self._names: dict[tuple[str, int], tuple[datagram.Destination, float]] = {}
 
@@ -61,7 +61,7 @@ class DatagramSocket(datagram.Datagram):
         if known is not None and time.monotonic() < known[1]:
             return known[0]
         found = self._resolve(host, port)
-        destination = self._destination(found[0])
+        destination = self._destination(found[0], port)
         if _is_numeric(host):
             self.remember(host, port, destination)
         else:
@@ -74,7 +74,7 @@ class DatagramSocket(datagram.Datagram):
         """All addresses of a host that this socket can reach."""
         seconds = float("inf") if self.timeout_ms < 0 else self.timeout_ms / 1000
         found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + seconds)
-        wanted = self._bound_family or (socket.AF_INET if self.family == socket.AF_INET else None)
+        wanted = self._reached_family()
         usable = [address for address in found if wanted in (None, address.family)]
         if not usable:
             version = "IPv4" if wanted == socket.AF_INET else "IPv6"
@@ -83,9 +83,15 @@ class DatagramSocket(datagram.Datagram):
             )
         return usable
 
-    def _destination(self, address: Resolved) -> datagram.Destination:
+    def _reached_family(self) -> int | None:
+        """The one family that this socket reaches; None if it is both."""
+        if self._bound is not None and self._bound.sockaddr[0] != "::":  # which is both families
+            return self._bound.family
+        return socket.AF_INET if self.family == socket.AF_INET else None
+
+    def _destination(self, address: Resolved, port: int) -> datagram.Destination:
         scope = address.sockaddr[3] if len(address.sockaddr) == 4 else 0
-        return datagram.Destination(self.family, address.sockaddr[0].partition("%")[0], address.sockaddr[1], scope)
+        return datagram.Destination(self.family, address.sockaddr[0].partition("%")[0], port, scope)
 
     def bind_to(self, ip: str, port: int) -> None:
         """Receive on one address, or on every interface in both families if ip is "". Errors: NetworkError."""
@@ -94,14 +100,13 @@ class DatagramSocket(datagram.Datagram):
                 self.bind(self._every_interface(port))
                 return
             address = self._resolve(ip, port)[0]
-            self.bind(self._destination(address))
+            self.bind(self._destination(address, port))
         except OSError as error:
             problem = from_os_error(error)
             if error.errno == errno.EINVAL and self.local_address()[1]:
                 problem = NetworkError("the socket is bound already (EINVAL)", errno=errno.EINVAL)
             raise problem.about(join_host_port(ip or "*", port)) from error
-        if ip != "::":  # which is both families
-            self._bound_family = address.family
+        self._bound = address
 
     def connect_to(self, host: str, port: int) -> None:
         """Send to, and receive from, one peer only: the first address of the host that can be used."""
@@ -110,7 +115,7 @@ class DatagramSocket(datagram.Datagram):
         self._leave_peer()
         for address in found:
             try:
-                self.connect(self._destination(address))
+                self.connect(self._destination(address, port))
                 return
             except OSError as error:
                 problem = problem or error
@@ -121,12 +126,18 @@ class DatagramSocket(datagram.Datagram):
         """Dissolve the connection there is: the source address chosen for that peer may not lead to others.
 
         The system gives the port back with it if it was the system that chose it (connect(2)); peers
-        know this socket by its port, so that is taken again.
+        know this socket by its port, so that is taken again, on the address that the script has bound.
         """
         port = self.local_address()[1]
         if self.disconnect() and self.local_address()[1] != port:
             with contextlib.suppress(OSError):  # somebody else was faster
-                self.bind(self._every_interface(port))
+                self.bind(self._own_address(port))
+
+    def _own_address(self, port: int) -> datagram.Destination:
+        # Not 0.0.0.0: bound to it, an IPv6 socket keeps the source address chosen for one peer for all others.
+        if self._bound is None or self._bound.sockaddr[0] in ("::", "0.0.0.0"):
+            return self._every_interface(port)
+        return self._destination(self._bound, port)
 
     def _every_interface(self, port: int) -> datagram.Destination:
         return datagram.Destination(self.family, "::" if self.family == socket.AF_INET6 else "0.0.0.0", port)

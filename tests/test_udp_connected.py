@@ -100,6 +100,22 @@ def test_another_peer_can_be_chosen(ips: tuple[str, str]) -> None:
     assert receive(ours)["data"] == "back"
 
 
+@pytest.mark.parametrize("ip", ["127.0.0.2", pytest.param("::1", marks=needs_ipv6)])
+def test_an_address_that_was_bound_is_kept_from_peer_to_peer(ip: str) -> None:
+    ours, port = bound(ip)
+    own = net.native_udp_get_local_addr(ours)
+    near, unreachable = ("::1", "fe80::1") if ip == "::1" else ("127.0.0.1", "255.255.255.255")
+    net.native_udp_set_broadcast(ours, False)
+    for _ in range(3):
+        peer, peer_port = bound(near)
+        net.native_udp_connect(ours, near, peer_port)
+        net.native_udp_send_connected(ours, "x")
+        assert receive(peer) == {"data": "x", "ip": ip, "port": port}
+        # A peer that cannot be had does not open the socket to the network.
+        refusal(net.native_udp_connect, ours, unreachable, 9)
+        assert net.native_udp_get_local_addr(ours) == own
+
+
 def test_connecting_to_a_name() -> None:
     peer, port = bound("")
     ours = connected("localhost", port)
