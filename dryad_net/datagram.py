@@ -13,7 +13,7 @@ import time
 from . import log
 from ._backend import datagram, sock
 from .addresses import Resolved, join_host_port, resolve
-from .errors import ArgumentError, NetworkError, from_os_error
+from .errors import ArgumentError, NetworkError, from_os_error, show
 from .table import table
 
 # How long a name keeps the address it was resolved to; a numeric address keeps it for ever.
@@ -23,6 +23,8 @@ BROADCAST_ADDRESS = "255.255.255.255"  # the limited broadcast address (RFC 919,
 # By default Linux gives a socket what any other socket of the machine has joined, too (ip(7), ipv6(7)).
 _IP_MULTICAST_ALL = 49
 _IPV6_MULTICAST_ALL = 29
+_LARGEST_INDEX = 2**32 - 1  # an interface's index is an unsigned int (RFC 3493, 4)
+_LONGEST_INDEX = len(str(_LARGEST_INDEX))
 _NO_ROUTE = (errno.ENODEV, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -282,10 +284,26 @@ def _parse_group(group: str) -> tuple[Address, int]:
     if not scope:
         return ipaddress.ip_address(ip), 0
     try:
-        index = int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
-    except OSError:
-        raise ArgumentError(f"group_ip: no interface {scope!r} for {ip}") from None
-    return ipaddress.ip_address(ip), index
+        return ipaddress.ip_address(ip), _interface_index(scope)
+    except (OSError, ValueError):  # the latter for what no interface can be called, or numbered
+        raise _no_interface(group) from None
+
+
+def _interface_index(scope: str) -> int:
+    """The interface that a scope names or numbers, 0 for any. Errors: OSError, ValueError (there is none)."""
+    if not (scope.isascii() and scope.isdigit()):
+        return socket.if_nametoindex(scope)
+    if len(scope) > _LONGEST_INDEX or int(scope) > _LARGEST_INDEX:  # if_indextoname() would cut it off
+        raise ValueError
+    index = int(scope)
+    if index:
+        socket.if_indextoname(index)
+    return index
+
+
+def _no_interface(group: str) -> ArgumentError:
+    ip, _percent, scope = group.partition("%")
+    return ArgumentError(f"group_ip: no interface {show(scope)} for {ip}")
 
 
 def _loopback_index() -> int:

@@ -161,8 +161,19 @@ def test_a_released_buffer_is_refused() -> None:
     assert code_of(net.native_udp_send, net.native_udp_socket(), view, "127.0.0.1", 9) == "E3006"
 
 
-def test_an_interface_that_is_not_there() -> None:
-    assert code_of(net.native_udp_join_multicast, net.native_udp_socket(), "ff02::1%nosuchinterface") == "E3006"
+# What no interface is called, nor numbered: a number too great, one that no interface has, other digits.
+NO_INTERFACE = ["nosuchinterface", "a" * 70, "a\0b", "\udc80", "é", "-1", "1_0"]
+NO_INTERFACE += ["4294967296", "4294967297", "9" * 5000, "99999999", "²", "\u0661"]
+in_vain = pytest.mark.parametrize("scope", NO_INTERFACE, ids=lambda scope: ascii(scope)[:20])
+
+
+@in_vain
+@pytest.mark.parametrize("function", [net.native_udp_join_multicast, net.native_udp_leave_multicast])
+def test_a_group_on_an_interface_that_is_not_there(function: Callable[..., Any], scope: str) -> None:
+    error = refusal(function, net.native_udp_socket(), f"ff02::1%{scope}")
+    assert error.code == "E3006"
+    assert ": group_ip: no interface " in str(error)
+    assert str(error).endswith(" for ff02::1")
 
 
 @pytest.mark.parametrize(
