@@ -37,10 +37,8 @@ def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> l
     Errors: NetworkError (no such name), NetworkTimeoutError, ArgumentError (what can be no name).
     """
     subject = join_host_port(host, port)
-    if "\0" in host:  # C would take what is before it for the name
-        raise _no_host(host)
     try:
-        return _look_up(host, port, kind, socket.AI_NUMERICHOST)
+        return _numeric(host, port, kind)
     except socket.gaierror:
         pass  # not a numeric address: a name
     except UnicodeError:
@@ -53,6 +51,24 @@ def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> l
     if isinstance(outcome, OSError):
         raise from_os_error(outcome).about(subject) from outcome
     return outcome
+
+
+def read_ip(ip: str, port: int, kind: socket.SocketKind) -> Resolved:
+    """An IP address that a function takes as its parameter `ip`, as the socket module takes it.
+
+    Errors: OSError (its scope names no interface), ArgumentError (its scope can be no name).
+    """
+    try:
+        return _numeric(ip, port, kind)[0]
+    except UnicodeError:
+        raise ArgumentError(f"ip: must be an IP address, not {show(ip)}") from None
+
+
+def _numeric(host: str, port: int, kind: socket.SocketKind) -> list[Resolved]:
+    """The address that a host is. Errors: socket.gaierror (a name), UnicodeError (what can be no name)."""
+    if "\0" in host:  # C would take what is before it for the name
+        raise UnicodeError
+    return _look_up(host, port, kind, socket.AI_NUMERICHOST)
 
 
 class _Lookup:

@@ -12,7 +12,7 @@ import time
 
 from . import log
 from ._backend import datagram, sock
-from .addresses import Resolved, join_host_port, resolve
+from .addresses import Resolved, join_host_port, read_ip, resolve
 from .errors import ArgumentError, NetworkError, from_os_error, show
 from .table import table
 
@@ -76,6 +76,10 @@ class DatagramSocket(datagram.Datagram):
         """All addresses of a host that this socket can reach."""
         seconds = float("inf") if self.timeout_ms < 0 else self.timeout_ms / 1000
         found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + seconds)
+        return self._usable(found, host, port)
+
+    def _usable(self, found: list[Resolved], host: str, port: int) -> list[Resolved]:
+        """Those of a host's addresses that this socket can reach."""
         wanted = self._reached_family()
         usable = [address for address in found if wanted in (None, address.family)]
         if not usable:
@@ -96,12 +100,15 @@ class DatagramSocket(datagram.Datagram):
         return datagram.Destination(self.family, address.sockaddr[0].partition("%")[0], port, scope)
 
     def bind_to(self, ip: str, port: int) -> None:
-        """Receive on one address, or on every interface in both families if ip is "". Errors: NetworkError."""
+        """Receive on one address, or on every interface in both families if ip is "".
+
+        Errors: NetworkError, ArgumentError (the scope of the address can be none).
+        """
         try:
             if not ip:
                 self.bind(self._every_interface(port))
                 return
-            address = self._resolve(ip, port)[0]
+            address = self._usable([read_ip(ip, port, socket.SOCK_DGRAM)], ip, port)[0]
             self.bind(self._destination(address, port))
         except OSError as error:
             problem = from_os_error(error)
@@ -148,6 +155,12 @@ class DatagramSocket(datagram.Datagram):
 
     def multicast(self, data: str | bytes, group: str, port: int) -> int:
         """Send one datagram to a multicast group, over loopback on a machine without a network."""
+        try:
+            return self._multicast(data, group, port)
+        except ArgumentError:
+            raise _no_interface(group) from None  # only a group's scope is not checked before
+
+    def _multicast(self, data: str | bytes, group: str, port: int) -> int:
         try:
             return self.send_to(data, group, port)
         except NetworkError as error:

@@ -6,7 +6,7 @@ import socket
 
 from . import log, service
 from ._backend import sock
-from .addresses import join_host_port
+from .addresses import Resolved, join_host_port, read_ip
 from .errors import from_os_error
 from .options import Inherited, Linger, Option
 from .stream import Connection
@@ -88,7 +88,8 @@ def listen(ip: str, port: int) -> Server:
     """Listen on one address, or on every interface in both families.
 
     ip: an IP address or EVERY_INTERFACE; port: 0 for any free one.
-    Errors: NetworkError (the port is in use, the address is not this machine's, ...).
+    Errors: NetworkError (the port is in use, the address is not this machine's, ...), ArgumentError (the scope of
+        the address can be none).
     """
     shared = _reuseport_wanted(port)
     service.prepare()
@@ -103,7 +104,7 @@ def open_listener(ip: str, port: int, shared: bool = False) -> sock.Socket:
     """A listening socket.
 
     ip, port: as listen; shared: others of this process may share the port (SO_REUSEPORT, socket(7)).
-    Errors: NetworkError.
+    Errors: NetworkError, ArgumentError.
     """
     try:
         return sock.adopt(_open(ip, port, shared))
@@ -121,18 +122,18 @@ def _open(ip: str, port: int, shared: bool) -> socket.socket:
     """A listening socket."""
     if ip == EVERY_INTERFACE:
         try:
-            return _open_family(socket.AF_INET6, "::", port, shared, both_families=True)
+            return _open_address(Resolved(socket.AF_INET6, ("::", port)), shared, both_families=True)
         except OSError:
             if _has_ipv6():
                 raise
-            return _open_family(socket.AF_INET, "0.0.0.0", port, shared)
-    return _open_family(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip, port, shared)
+            return _open_address(Resolved(socket.AF_INET, ("0.0.0.0", port)), shared)
+    return _open_address(read_ip(ip, port, socket.SOCK_STREAM), shared)
 
 
-def _open_family(family: int, ip: str, port: int, shared: bool, both_families: bool = False) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
+def _open_address(address: Resolved, shared: bool, both_families: bool = False) -> socket.socket:
+    listening = socket.socket(address.family, socket.SOCK_STREAM)
     try:
-        if family == socket.AF_INET6:
+        if address.family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both_families)
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             # On Windows SO_REUSEADDR would let two servers share a port; this is what it means elsewhere.
@@ -141,7 +142,7 @@ def _open_family(family: int, ip: str, port: int, shared: bool, both_families: b
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listening.bind(socket.getaddrinfo(ip, port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)[0][4])
+        listening.bind(address.sockaddr)
         listening.listen(socket.SOMAXCONN)
     except BaseException:
         listening.close()

@@ -176,6 +176,20 @@ def test_a_group_on_an_interface_that_is_not_there(function: Callable[..., Any],
     assert str(error).endswith(" for ff02::1")
 
 
+@pytest.mark.parametrize("scope", ["a" * 70, "a\0b", "\udc80"], ids=ascii)
+def test_a_scope_that_can_be_none(scope: str) -> None:
+    identifier = net.native_udp_socket()
+    for function, arguments, said in (
+        (net.native_udp_bind_addr, (f"::1%{scope}", 0), ": ip: must be an IP address, not "),
+        (net.native_udp_multicast_send, ("x", f"ff02::1%{scope}", 9), ": group_ip: no interface "),
+        (net.native_udp_send, ("x", f"::1%{scope}", 9), ": host: must be a host name or an IP address, not "),
+        (net.native_udp_connect, (f"::1%{scope}", 9), ": host: must be a host name or an IP address, not "),
+    ):
+        error = refusal(function, identifier, *arguments)
+        assert error.code == "E3006"
+        assert said in str(error)
+
+
 @pytest.mark.parametrize(
     ("function", "wrong"),
     [

@@ -107,6 +107,13 @@ def test_a_wrong_value_is_e3006(name: str, parameter: str, good: Callable[[str],
         assert isinstance(error, net.ArgumentError)
 
 
+@pytest.mark.parametrize("scope", ["a" * 70, "a\0b", "lo\0b", "\udc80"], ids=ascii)
+def test_a_scope_that_can_be_none(scope: str) -> None:
+    error = refusal(net.native_ws_bind, f"::1%{scope}", 0)
+    assert error.code == "E3006"
+    assert ": ip: must be an IP address, not " in str(error)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_wrong_count_is_e3005(name: str, good: Callable[[str], list[Any]]) -> None:
     arguments = good(name)
