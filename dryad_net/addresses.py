@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from . import threads
@@ -30,10 +31,13 @@ def as_ip_port(address: tuple[str, int]) -> dict[str, str | int]:
     return {"ip": address[0], "port": address[1]}
 
 
-def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> list[Resolved]:
+def resolve(
+    host: str, port: int, kind: socket.SocketKind, deadline: float, unwanted: Callable[[], bool] | None = None
+) -> list[Resolved]:
     """All addresses of a host, in the order to try them.
 
-    host: a name or an IP address; kind: SOCK_STREAM or SOCK_DGRAM; deadline: monotonic seconds.
+    host: a name or an IP address; kind: SOCK_STREAM or SOCK_DGRAM; deadline: monotonic seconds; unwanted: whether
+    the answer is of no use any more, which ends the wait as if the time were up.
     Errors: NetworkError (no such name), NetworkTimeoutError, ArgumentError (what can be no name).
     """
     subject = join_host_port(host, port)
@@ -43,7 +47,7 @@ def resolve(host: str, port: int, kind: socket.SocketKind, deadline: float) -> l
         pass  # not a numeric address: a name
     except UnicodeError:
         raise _no_host(host) from None
-    outcome = _name_lookup(host, port, kind).wait(deadline)
+    outcome = _name_lookup(host, port, kind).wait(deadline, unwanted)
     if outcome is None:
         raise NetworkTimeoutError("the name was not resolved in time").about(subject)
     if isinstance(outcome, UnicodeError):
@@ -98,14 +102,21 @@ class _Lookup:
             self.kept_until = time.monotonic() + _KEPT_SECONDS
             self._done.set()
 
-    def wait(self, deadline: float) -> list[Resolved] | OSError | UnicodeError | None:
-        """What came of it; None if that is not known in time."""
-        if not threads.wait(self._done, deadline):
-            return None
+    def wait(
+        self, deadline: float, unwanted: Callable[[], bool] | None
+    ) -> list[Resolved] | OSError | UnicodeError | None:
+        """What came of it; None if that is not known in time, or `unwanted` says so first."""
+        # The answer is one event and what makes it unwanted another, and a thread can wait for one only.
+        look = float("inf") if unwanted is None else _LOOK_SECONDS
+        while not threads.wait(self._done, min(deadline, time.monotonic() + look)):
+            if time.monotonic() >= deadline or (unwanted is not None and unwanted()):
+                return None
         _lookups.pop(self._key, None)
         return self._outcome
 
 
+# How often who waits for a name looks whether it is still wanted.
+_LOOK_SECONDS = 0.05
 # How long an answer that nobody waited for is kept for whoever asks next.
 _KEPT_SECONDS = 30.0
 _lookups: dict[tuple[str, int, socket.SocketKind], _Lookup] = {}

@@ -13,7 +13,7 @@ import time
 from . import log
 from ._backend import datagram, sock
 from .addresses import Resolved, join_host_port, read_ip, resolve
-from .errors import ArgumentError, NetworkError, from_os_error, show
+from .errors import ArgumentError, IdError, NetworkError, NetworkTimeoutError, from_os_error, show
 from .table import table
 
 # How long a name keeps the address it was resolved to; a numeric address keeps it for ever.
@@ -75,8 +75,17 @@ class DatagramSocket(datagram.Datagram):
     def _resolve(self, host: str, port: int) -> list[Resolved]:
         """All addresses of a host that this socket can reach."""
         seconds = float("inf") if self.timeout_ms < 0 else self.timeout_ms / 1000
-        found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + seconds)
+        try:
+            found = resolve(host, port, socket.SOCK_DGRAM, time.monotonic() + seconds, self.is_closed)
+        except (NetworkError, NetworkTimeoutError):
+            self._refuse_if_closed()
+            raise
+        self._refuse_if_closed()
         return self._usable(found, host, port)
+
+    def _refuse_if_closed(self) -> None:
+        if self.is_closed():
+            raise IdError("closed")
 
     def _usable(self, found: list[Resolved], host: str, port: int) -> list[Resolved]:
         """Those of a host's addresses that this socket can reach."""
@@ -119,9 +128,16 @@ class DatagramSocket(datagram.Datagram):
 
     def connect_to(self, host: str, port: int) -> None:
         """Send to, and receive from, one peer only: the first address of the host that can be used."""
-        problem: OSError | None = None
         found = self._resolve(host, port)
-        self._leave_peer()
+        try:
+            self._leave_peer()
+            self._connect_to_first(found, port)
+        except OSError as error:
+            self._refuse_if_closed()
+            raise from_os_error(error).about(join_host_port(host, port)) from error
+
+    def _connect_to_first(self, found: list[Resolved], port: int) -> None:
+        problem: OSError | None = None
         for address in found:
             try:
                 self.connect(self._destination(address, port))
@@ -129,7 +145,7 @@ class DatagramSocket(datagram.Datagram):
             except OSError as error:
                 problem = problem or error
         assert problem is not None
-        raise from_os_error(problem).about(join_host_port(host, port)) from problem
+        raise problem
 
     def _leave_peer(self) -> None:
         """Dissolve the connection there is: the source address chosen for that peer may not lead to others.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -172,20 +172,78 @@ def test_threads_that_send_to_different_peers() -> None:
         sender.result(60.0)
 
 
-def test_a_name_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = net.native_udp_socket()
-    net.native_udp_set_timeout(ours, 100)
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A name server that answers when the event is set, and knows nothing then."""
     answer = threading.Event()
     numeric = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **named: Any) -> Any:
         if named.get("flags", 0) & socket.AI_NUMERICHOST:
             return numeric(host, port, *args, **named)
-        answer.wait(SOON)
+        answer.wait(2 * SOON)
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    begin = time.monotonic()
-    error = refusal(net.native_udp_send, ours, "x", "slow.invalid", 9)
-    assert (error.code, time.monotonic() - begin < SOON / 2) == ("E5007", True)
+    yield answer
     answer.set()
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that nobody has asked for yet: an answer that nobody waited for is kept for a while."""
+    return f"slow-{time.monotonic_ns()}.invalid"
+
+
+@pytest.mark.usefixtures("answer")
+def test_a_name_that_takes_too_long(name: str) -> None:
+    ours = net.native_udp_socket()
+    net.native_udp_set_timeout(ours, 100)
+    begin = time.monotonic()
+    error = refusal(net.native_udp_send, ours, "x", name, 9)
+    assert (error.code, time.monotonic() - begin < SOON / 2) == ("E5007", True)
+
+
+# Both end for want of a name, where closing does not end them.
+waits_for_a_name = pytest.mark.parametrize(
+    "call",
+    [
+        lambda ours, name: net.native_udp_send(ours, "x", name, 9),
+        lambda ours, name: net.native_udp_connect(ours, name, 9),
+    ],
+    ids=["send", "connect"],
+)
+
+
+@waits_for_a_name
+@pytest.mark.parametrize("ms", [-1, 60_000])
+def test_closing_wakes_who_waits_for_a_name(
+    call: Callable[[int, str], Any], ms: int, name: str, answer: threading.Event
+) -> None:
+    ours = net.native_udp_socket()
+    net.native_udp_set_timeout(ours, ms)
+    waiting = Running(call, ours, name).wait_asleep()
+    net.native_udp_close(ours)
+    with pytest.raises(net.IdError, match=rf"^E3029 native_udp_(send|connect): {ours}: closed$"):
+        waiting.result()
+    assert not answer.is_set()
+
+
+@waits_for_a_name
+def test_a_socket_closed_while_a_name_is_found(
+    call: Callable[[int, str], Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = net.native_udp_socket()
+    numeric = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **named: Any) -> Any:
+        if host != name:
+            return numeric(host, port, *args, **named)
+        if named.get("flags", 0) & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "no number")
+        net.native_udp_close(ours)
+        return numeric("127.0.0.1", port, *args, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(net.IdError, match=rf"^E3029 native_udp_(send|connect): {ours}: closed$"):
+        call(ours, name)
