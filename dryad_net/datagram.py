@@ -36,7 +36,7 @@ class DatagramSocket(datagram.Datagram):
     Owns its descriptor until close().
     """
 
-    __slots__ = ("_bound", "_groups", "_names", "family", "id")
+    __slots__ = ("_bound", "_groups", "_names", "_second_attempts", "family", "id")
 
     kind = "a UDP socket"
 
@@ -46,6 +46,7 @@ class DatagramSocket(datagram.Datagram):
         self.family = family
         self._bound: Resolved | None = None  # the address that the script has bound, if it named one
         self._groups: dict[str, int] = {}
+        self._second_attempts = 0
         self._names: dict[tuple[str, int], tuple[datagram.Destination, float]] = {}
 
     def close(self) -> None:
@@ -184,6 +185,7 @@ class DatagramSocket(datagram.Datagram):
             if error.errno not in _NO_ROUTE or not loopback:
                 raise
             self._send_multicast_over(loopback)
+            self._second_attempts += 1
             try:
                 return self.send_to(data, group, port)
             finally:
@@ -261,7 +263,8 @@ class DatagramSocket(datagram.Datagram):
             "packets_received": self.packets_received,
             "packets_lost": self.drops(),
             "packets_truncated": self.packets_truncated,
-            "send_errors": self.send_errors,
+            # A first attempt that failed is no error: the second one tells.
+            "send_errors": self.send_errors - self._second_attempts,
         }
 
 

@@ -38,6 +38,8 @@ def test_multicast_over_loopback_alone(alone: Namespace, group_alone: str) -> No
     for text in ("one", "two"):
         assert call("multicast_send", text, group_alone, 5000) == "3"
         assert [each.line() for each in members] == [f"{text} {sender}"] * 2
+    stats = eval(call("get_stats"))
+    assert (stats["packets_sent"], stats["send_errors"]) == (2, 0)
 
 
 def test_leaving_over_loopback_alone(alone: Namespace, group_alone: str) -> None:
