@@ -155,7 +155,10 @@ class DatagramSocket(datagram.Datagram):
         know this socket by its port, so that is taken again, on the address that the script has bound.
         """
         port = self.local_address()[1]
-        if self.disconnect() and self.local_address()[1] != port:
+        if not self.disconnect():
+            return
+        self.get_option(socket.SOL_SOCKET, socket.SO_ERROR)  # takes it: what that peer refused the next one does not
+        if self.local_address()[1] != port:
             with contextlib.suppress(OSError):  # somebody else was faster
                 self.bind(self._own_address(port))
 

@@ -211,6 +211,7 @@ class UdpLife(Life):
         udp, peer = chosen(self.sockets, choice), chosen(self.peers, which)
         assert at_once(net.native_udp_connect, udp.id, "127.0.0.1", peer.port) is None
         udp.peer = peer
+        udp.refused = False  # it was the peer before this one
         assert local_port(udp.id) == udp.port
 
     @precondition(lambda self: self.sockets)

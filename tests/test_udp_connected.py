@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import HAS_IPV6, Running, refusal
+from support import HAS_IPV6, Running, kernel_socket, refusal, wait_until
 from udp_support import LOOPBACKS, SOON_MS, bound, free_port, local_port, plain, receive
 
 import dryad_net as net
@@ -185,6 +186,19 @@ def test_the_peer_comes_later() -> None:
         data, sender = raw.recvfrom(10)
         raw.sendto(data * 2, sender)
         assert receive(ours)["data"] == "yy"
+
+
+@ip_of_both
+def test_what_one_peer_refused_is_not_the_next_ones(ip: str) -> None:
+    ours = connected(ip, free_port(ip))
+    net.native_udp_send_connected(ours, "x")
+    with kernel_socket(ours) as twin:  # poll(2) shows the error without taking it
+        wait_until(lambda: select.select([twin], [], [], 0)[0])
+    peer, peer_port = bound(ip)
+    net.native_udp_connect(ours, ip, peer_port)
+    assert net.native_udp_send_connected(ours, "hello") == 5
+    assert receive(peer)["data"] == "hello"
+    assert net.native_udp_recv(ours) is None
 
 
 def test_a_waiting_receiver_is_told() -> None:
