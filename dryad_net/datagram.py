@@ -13,7 +13,8 @@ import time
 from . import log
 from ._backend import datagram, sock
 from .addresses import Resolved, join_host_port, read_ip, resolve
-from .errors import ArgumentError, IdError, NetworkError, NetworkTimeoutError, from_os_error, show
+from .errors import ArgumentError, IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error, show
+from .options import BROADCAST
 from .table import table
 
 # How long a name keeps the address it was resolved to; a numeric address keeps it for ever.
@@ -123,7 +124,7 @@ class DatagramSocket(datagram.Datagram):
         except OSError as error:
             problem = from_os_error(error)
             if error.errno == errno.EINVAL and self.local_address()[1]:
-                problem = NetworkError("the socket is bound already (EINVAL)", errno=errno.EINVAL)
+                problem = from_errno(error.errno, "the socket is bound already")
             raise problem.about(join_host_port(ip or "*", port)) from error
         self._bound = address
 
@@ -173,12 +174,27 @@ class DatagramSocket(datagram.Datagram):
 
     # ---- sending
 
+    def broadcast(self, data: str | bytes, port: int) -> int:
+        """Send one datagram to every host of the local network; see send_to()."""
+        try:
+            return self.send_to(data, BROADCAST_ADDRESS, port)
+        except NetworkError as error:
+            problem = error
+            if error.errno == errno.EACCES and not self.get_option(*BROADCAST):
+                problem = from_errno(error.errno, "broadcast is switched off")
+            raise problem.about(join_host_port(BROADCAST_ADDRESS, port)) from None
+
     def multicast(self, data: str | bytes, group: str, port: int) -> int:
-        """Send one datagram to a multicast group, over loopback on a machine without a network."""
+        """Send one datagram to a multicast group, over loopback on a machine without a network; see send_to()."""
         try:
             return self._multicast(data, group, port)
         except ArgumentError:
             raise _no_interface(group) from None  # only a group's scope is not checked before
+        except NetworkError as error:
+            raise error.about(join_host_port(group, port)) from None
+        except OSError as error:
+            self._refuse_if_closed()
+            raise from_os_error(error).about(join_host_port(group, port)) from error
 
     def _multicast(self, data: str | bytes, group: str, port: int) -> int:
         try:
@@ -210,9 +226,16 @@ class DatagramSocket(datagram.Datagram):
     def join(self, group: str) -> None:
         """Receive what is sent to a group, on the interface that the system's routes give it.
 
-        Errors: OSError (joined already, no such interface).
+        Errors: NetworkError (joined already, ...), ArgumentError (no such interface).
         """
         address, scope = _parse_group(group)
+        try:
+            self._groups[group] = self._join(address, scope)
+        except OSError as error:
+            raise _membership_problem(error, "joined already", errno.EADDRINUSE).about(group) from error
+
+    def _join(self, address: Address, scope: int) -> int:
+        """Join a group. Returns the index of the interface it is joined on, 0 for that of the system's routes."""
         try:
             self._change_membership(address, scope, join=True)
         except OSError as error:
@@ -222,12 +245,16 @@ class DatagramSocket(datagram.Datagram):
                 raise
             scope = loopback
             self._change_membership(address, scope, join=True)
-        self._groups[group] = scope
+        return scope
 
     def leave(self, group: str) -> None:
-        """Receive it no longer. Errors: OSError (not joined)."""
+        """Receive it no longer. Errors: NetworkError (not joined), ArgumentError (no such interface)."""
         address, scope = _parse_group(group)
-        self._change_membership(address, self._groups.get(group, scope), join=False)
+        try:
+            self._change_membership(address, self._groups.get(group, scope), join=False)
+        except OSError as error:
+            # ENODEV: there is not even an interface that it could be joined on.
+            raise _membership_problem(error, "not joined", errno.EADDRNOTAVAIL, errno.ENODEV).about(group) from error
         self._groups.pop(group, None)
 
     def _change_membership(self, address: Address, interface: int, join: bool) -> None:
@@ -339,6 +366,11 @@ def _interface_index(scope: str) -> int:
 def _no_interface(group: str) -> ArgumentError:
     ip, _percent, scope = group.partition("%")
     return ArgumentError(f"group_ip: no interface {show(scope)} for {ip}")
+
+
+def _membership_problem(error: OSError, words: str, *numbers: int) -> NetworkError:
+    """The network error for an OSError, in these words for what the system says by these errnos."""
+    return from_errno(error.errno, words) if error.errno in numbers else from_os_error(error)
 
 
 def _loopback_index() -> int:

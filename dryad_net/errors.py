@@ -90,9 +90,9 @@ class NetworkTimeoutError(DryadNetError):
     code = "E5007"
 
 
-def from_errno(number: int) -> NetworkError:
-    """The network error for a system call's errno."""
-    return NetworkError(_reason(number), errno=number)
+def from_errno(number: int, words: str = "") -> NetworkError:
+    """The network error for a system call's errno, in words of one's own where the system's say too little."""
+    return NetworkError(_reason(number, words), errno=number)
 
 
 def from_os_error(error: OSError) -> NetworkError:
@@ -131,9 +131,9 @@ _WORDS = {
 _PLAINER = {_errno.EDESTADDRREQ: "not connected", _errno.ENOTCONN: "not connected"}
 
 
-def _reason(number: int) -> str:
+def _reason(number: int, words: str) -> str:
     name = _errno.errorcode.get(number, f"errno {number}").removeprefix("WSA")
-    return f"{words_for(number)} ({name})"
+    return f"{words or words_for(number)} ({name})"
 
 
 def words_for(number: int) -> str:

@@ -65,6 +65,29 @@ def test_what_cannot_be_reached(alone: Namespace) -> None:
     assert eval(call("get_stats"))["send_errors"] == 3
 
 
+TOLD = """
+ours = net.native_udp_socket()
+def told(name, *rest):
+    try:
+        say(getattr(net, "native_udp_" + name)(ours, *rest))
+    except net.DryadNetError as error:
+        say(error)
+told("multicast_send", "x", "ff05::1", 5000)
+told("broadcast", "x", 5000)
+say(net.native_udp_get_stats(ours)["send_errors"])
+"""
+
+
+def test_what_cannot_be_reached_is_named() -> None:
+    with namespaces("silent") as (silent,):  # without the route that lets IPv6 groups be sent to
+        script = run(silent, TOLD)
+        unreachable = "network is unreachable (ENETUNREACH)"
+        group, everybody, errors = [script.line() for _ in range(3)]
+        assert group.startswith("E5006 native_udp_multicast_send: [ff05::1]:5000: "), script.process.communicate()[1]
+        assert everybody == f"E5006 native_udp_broadcast: 255.255.255.255:5000: {unreachable}"
+        assert errors == "2"
+
+
 def test_a_machine_without_ipv6() -> None:
     with namespaces("old") as (old,):
         script = run(

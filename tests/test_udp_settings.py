@@ -149,6 +149,32 @@ def test_broadcast_setting() -> None:
             assert bool(twin.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)) is enable
 
 
+def test_a_broadcast_that_is_switched_off() -> None:
+    ours = net.native_udp_socket()
+    net.native_udp_set_broadcast(ours, False)
+    error = refusal(net.native_udp_broadcast, ours, "x", 9)
+    assert (error.code, error.errno) == ("E5006", errno.EACCES)
+    said = "broadcast is switched off (EACCES)"
+    assert str(error) == f"E5006 native_udp_broadcast: 255.255.255.255:9: {said}"
+
+
+def test_a_group_joined_twice_or_left_in_vain() -> None:
+    ours = net.native_udp_socket()
+    group = "239.1.2.3"
+    for _ in range(2):
+        error = refusal(net.native_udp_leave_multicast, ours, group)
+        assert str(error) == f"E5006 native_udp_leave_multicast: {group}: not joined ({_name(error)})"
+        net.native_udp_join_multicast(ours, group)
+        error = refusal(net.native_udp_join_multicast, ours, group)
+        assert str(error) == f"E5006 native_udp_join_multicast: {group}: joined already ({_name(error)})"
+        net.native_udp_leave_multicast(ours, group)
+
+
+def _name(error: net.DryadNetError) -> str:
+    assert error.errno is not None
+    return errno.errorcode[error.errno]
+
+
 # ---- statistics
 
 

@@ -18,7 +18,7 @@ from ..checks import (
     Id,
     IdOrClosed,
 )
-from ..datagram import BROADCAST_ADDRESS, DatagramSocket, open_socket
+from ..datagram import DatagramSocket, open_socket
 from ..options import BROADCAST, RECV_BUFFER, REUSEADDR, REUSEPORT, SEND_BUFFER
 from ..registry import native
 
@@ -192,7 +192,7 @@ def native_udp_broadcast(udp: DatagramSocket, data: str | bytes, port: int) -> i
     Limits: 65,507 bytes; native_udp_set_timeout bounds the wait.
     See socket(7), SO_BROADCAST; RFC 919, 7.
     """
-    return udp.send_to(data, BROADCAST_ADDRESS, port)
+    return udp.broadcast(data, port)
 
 
 @native("udp", socket_id=SOCKET, enable=BOOLEAN)
