@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -139,7 +140,7 @@ class Inflater:
         if decompressor is None:
             decompressor = self._decompressor = zlib.decompressobj(-self._window_bits)
         self._open = True
-        inflated = decompressor.decompress(data, limit + 1)
+        inflated = decompressor.decompress(data, _one_more(limit))
         if len(inflated) > limit:
             raise TooBig
         if decompressor.eof:
@@ -158,7 +159,7 @@ class Inflater:
                 self._decompressor = zlib.decompressobj(-self._window_bits)
             decompressor = self._decompressor
             self._open = True
-            inflated = decompressor.decompress(piece, limit + 1)
+            inflated = decompressor.decompress(piece, _one_more(limit))
             limit -= len(inflated)
             if limit < 0:
                 raise TooBig
@@ -184,6 +185,11 @@ class Inflater:
         if not self._keeps_context:
             self._decompressor = None
         return inflated
+
+
+def _one_more(limit: int) -> int:
+    """What shows that more than the limit comes out, if that many bytes can be: zlib takes a Py_ssize_t."""
+    return min(limit + 1, sys.maxsize)
 
 
 def deflater(parameters: Parameters, client: bool) -> Deflater:

@@ -241,6 +241,16 @@ def test_a_message_over_the_limit_when_inflated(deflating: WsLink) -> None:
     becomes(deflating.id, "closed")
 
 
+@pytest.mark.parametrize("limit", [2**62, sys.maxsize])
+def test_messages_under_the_largest_limit(deflating: WsLink, limit: int) -> None:
+    net.native_ws_set_max_message_size(deflating.id, limit)
+    peer = Compressing(deflating.peer)
+    for message in (b"hello", b"x" * MIB):
+        sender = Running(peer.send, BINARY, message)
+        assert received_binary(deflating.id) == message
+        sender.result()
+
+
 def test_counted_over_all_fragments(deflating: WsLink) -> None:
     net.native_ws_set_max_message_size(deflating.id, 1000)
     peer = Compressing(deflating.peer)

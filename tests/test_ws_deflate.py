@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -169,6 +170,16 @@ def test_the_limit_is_exact(final: bool) -> None:
         if size:
             with pytest.raises(TooBig):
                 Inflater(15, True).inflate(compressed, size - 1, final)
+
+
+@pytest.mark.parametrize("limit", [sys.maxsize - 1, sys.maxsize])
+@pytest.mark.parametrize("compressed", ["f2 48 cd c9 c9 07 00", "f3 48 cd c9 c9 07 00 00"], ids=["flushed", "bfinal"])
+def test_the_largest_limit_is_a_limit(compressed: str, limit: int) -> None:
+    """Of the pieces before and behind a block with BFINAL too."""
+    again = Inflater(15, False)
+    for _ in range(2):
+        assert again.inflate(bytes.fromhex(compressed), limit, True) == HELLO
+    assert again.inflate(bytes.fromhex("f3 48 cd c9 c9 07 00" * 2), limit, True) == HELLO * 2
 
 
 @pytest.mark.parametrize("bfinal", [False, True])
