@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,7 @@ class Connection(websocket.WebSocket):
         while not self.is_closed():
             if self.opening is None or opening.step(self):
                 return True
-            left_ms = -1 if deadline is None else max(math.ceil((deadline - time.monotonic()) * 1000), 0)
+            left_ms = -1 if deadline is None else _milliseconds_until(deadline)
             patience_ms = opening.patience_ms()
             if patience_ms is not None and not 0 <= left_ms <= patience_ms:
                 self.fill_for_handshake(patience_ms)
@@ -358,6 +359,11 @@ class ClientConnection(Connection):
 
     def _request(self) -> tuple[str, dict[str, str]]:
         return handshake.describe(self.head) if self.head else (self.url.target, {})
+
+
+def _milliseconds_until(deadline: float) -> int:
+    """How long from now, rounded up; never more than a timeout may be, which a float of that size is rounded to."""
+    return min(max(math.ceil((deadline - time.monotonic()) * 1000), 0), sys.maxsize)
 
 
 def connect(url: str) -> ClientConnection:

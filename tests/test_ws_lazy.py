@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -65,6 +66,25 @@ def test_completed_by_a_call_that_needs_it(ws_call: Upgrade, name: str) -> None:
     assert call(link.id) == result
     assert net.native_ws_get_state(link.id) == "open"
     server.result()
+
+
+@pytest.mark.parametrize("ms", [2**62, sys.maxsize - 1, sys.maxsize])
+@pytest.mark.parametrize("argument", [False, True], ids=["set before", "given"])
+def test_completed_within_a_very_long_time(ws_call: Upgrade, argument: bool, ms: int) -> None:
+    link = ws_call()
+
+    def serve() -> str | bytes:
+        link.peer.say(response(link.peer.head()))
+        link.peer.text("greeting")
+        return link.peer.message()
+
+    server = Running(serve)
+    if argument:
+        assert net.native_ws_recv_blocking(link.id, ms) == "greeting"
+    else:
+        net.native_ws_set_timeout(link.id, ms)
+    net.native_ws_send(link.id, "x")
+    assert server.result() == "x"
 
 
 def test_completed_in_the_background(ws_call: Upgrade) -> None:
