@@ -140,8 +140,8 @@ cdef class Call:
             return method
         return NULL
 
-    cdef PyObject *look_up(self, Py_ssize_t index, PyObject *value) except? NULL:
-        """The object behind an ID, if that is one of the right kind.
+    cdef PyObject *look_up(self, PyObject *value) except? NULL:
+        """The object behind an ID given for the first parameter, if that is one of the right kind.
 
         Loops pass the same number again: as long as what it named is not closed, it is that still.
         """
@@ -151,17 +151,17 @@ cdef class Call:
         if not PyLong_CheckExact(<object> value):
             return NULL
         found = PyDict_GetItemWithError(self.objects, value)
-        if found == NULL or not self.is_of_type(index, found):
+        if found == NULL or not self.is_of_type(found):
             return NULL
-        if index == 0 and isinstance(<object> found, Socket):
+        if isinstance(<object> found, Socket):
             self.recent_id = <object> value
             self.recent = <object> found
         return found
 
-    cdef bint is_of_type(self, Py_ssize_t index, PyObject *value) noexcept:
-        if Py_TYPE(value) == self.fast[index].type:
+    cdef bint is_of_type(self, PyObject *value) noexcept:
+        if Py_TYPE(value) == self.fast[0].type:
             return True
-        for base in <tuple> self.types[index]:
+        for base in <tuple> self.types[0]:
             if PyType_IsSubtype(Py_TYPE(value), <PyTypeObject *> base):
                 return True
         return False
@@ -194,7 +194,7 @@ cdef PyObject *run(Call self, PyObject *const *args, Py_ssize_t count) except NU
     cdef Py_ssize_t i
     if method == NULL:
         return run_checked(self, args, count)
-    subject = self.look_up(0, args[0])
+    subject = self.look_up(args[0])
     if subject == NULL:
         return run_checked(self, args, count)
     for i in range(1, count):
@@ -218,14 +218,14 @@ cdef PyObject *run_checked(Call self, PyObject *const *args, Py_ssize_t count) e
     """
     cdef PyObject *checked[MOST_PARAMETERS]
     cdef PyObject *found
-    cdef object subject = None
+    cdef object _held
     cdef list made = None
     cdef Py_ssize_t i
     for i in range(count):
-        if self.fast[i].kind == FAST_ID and subject is None:
-            found = self.look_up(i, args[i])
+        if i == 0 and self.fast[i].kind == FAST_ID:
+            found = self.look_up(args[i])
             if found != NULL:
-                subject = <object> found
+                _held = <object> found
                 checked[i] = found
                 continue
         elif self.passes(i, args[i]):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support import Running, code_of, wait_until
+from support import Running, code_of, refusal, wait_until
 from ws_support import BINARY, TEXT, Peer, Upgrade, WsLink, request
 
 import dryad_net as net
@@ -96,6 +96,16 @@ def test_except_one_never_given_out(ws_server: int, ws_dial: Upgrade) -> None:
     ws_dial(ws_server)
     for identifier in (0, -1, 10**9):
         assert code_of(net.native_ws_broadcast_except, ws_server, identifier, "x") == "E3029"
+
+
+def test_except_a_server(ws_server: int, ws_dial: Upgrade) -> None:
+    """However the server itself is given, and whatever the call before was given."""
+    link = ws_dial(ws_server)
+    net.native_ws_broadcast_except(ws_server, link.id, "x")
+    for given in (ws_server, float(ws_server)):
+        error = refusal(net.native_ws_broadcast_except, given, ws_server, "x")
+        assert error.code == "E3029"
+        assert error.detail == "a WebSocket server, not a WebSocket connection"
 
 
 def test_except_one_of_another_server(ws_server: int, ws_dial: Upgrade) -> None:
