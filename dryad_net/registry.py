@@ -61,14 +61,16 @@ class Declaration:
             raise ArgumentCountError(f"takes {len(self.parameters)} ({wanted}), was given {len(args)}{named}")
         return tuple(given[name] for name in self.parameters)
 
-    def explain(self, error: DryadNetError | OSError, args: tuple[Any, ...]) -> DryadNetError:
+    def explain(
+        self, error: DryadNetError | OSError, args: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> DryadNetError:
         """An error from inside as it leaves the library: naming the function, and the ID it is about."""
         explained = from_os_error(error) if isinstance(error, OSError) else error
         if explained.function is None:
             explained.function = self.name
             names_value = explained.subject is not None or isinstance(explained, (ArgumentCountError, ArgumentError))
-            if not names_value and args and isinstance(self.kinds[0], Id):
-                explained.about(show(args[0]))
+            if not names_value and self.kinds and isinstance(self.kinds[0], Id):
+                explained.about(show(args[0] if args else keywords[self.parameters[0]]))
         return explained
 
 

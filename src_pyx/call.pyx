@@ -262,10 +262,10 @@ cdef PyObject *explain(Call self, PyObject *const *args, Py_ssize_t count, PyObj
     try:
         if PyErr_Occurred() != NULL:
             raise_what_is_set()
-        arranged = arrange(self, args, count, names)
+        arranged = self.declaration.arrange(positional(args, count), named(args + count, names))
         return run(self, &(<PyTupleObject *> arranged).ob_item[0], self.arity)
     except (DryadNetError, OSError) as error:
-        explained = self.declaration.explain(error, tuple([<object> args[i] for i in range(count)]))
+        explained = self.declaration.explain(error, positional(args, count), named(args + count, names))
         if explained is error:
             raise
         raise explained from error
@@ -276,14 +276,19 @@ cdef extern from "Python.h":
         PyObject *ob_item[1]
 
 
-cdef tuple arrange(Call self, PyObject *const *args, Py_ssize_t count, PyObject *names):
-    """Arguments given by name too, or not as many as there should be."""
+cdef tuple positional(PyObject *const *args, Py_ssize_t count):
+    """The arguments that were given by position."""
+    return tuple([<object> args[i] for i in range(count)])
+
+
+cdef dict named(PyObject *const *values, PyObject *names):
+    """The arguments that were given by name; names: a tuple, or NULL for none."""
     cdef Py_ssize_t i
     cdef dict keywords = {}
     if names != NULL:
         for i, name in enumerate(<tuple> names):
-            keywords[name] = <object> args[count + i]
-    return self.declaration.arrange(tuple([<object> args[i] for i in range(count)]), keywords)
+            keywords[name] = <object> values[i]
+    return keywords
 
 
 def bind(declaration):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support import code_of, refusal
-from ws_support import WsLink
+from ws_support import WsLink, becomes
 
 import dryad_net as net
 
@@ -147,6 +147,21 @@ def test_names_of_parameters_may_be_given(ws: WsLink) -> None:
     for wrong in ({"mesage": "x"}, {"message": "x", "socket_id": ws.id}, {"message": "x", "more": 1}):
         with pytest.raises(net.ArgumentCountError, match=r"^E3005 native_ws_send: "):
             net.native_ws_send(ws.id, **wrong)
+
+
+def test_an_error_names_the_id_however_it_was_given(ws: WsLink) -> None:
+    ws.peer.close()
+    becomes(ws.id, "closed")
+    said = f"E5006 native_ws_send: {ws.id}: not connected: the connection was closed (1000)"
+    for args, keywords in (
+        ((ws.id, "x"), {}),
+        ((ws.id,), {"message": "x"}),
+        ((), {"socket_id": ws.id, "message": "x"}),
+        ((), {"message": "x", "socket_id": ws.id}),
+    ):
+        with pytest.raises(net.NetworkError) as caught:
+            net.native_ws_send(*args, **keywords)
+        assert str(caught.value) == said
 
 
 def test_floats_without_a_fraction_are_numbers(ws: WsLink) -> None:

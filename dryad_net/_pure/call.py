@@ -28,7 +28,7 @@ def bind(declaration: Declaration) -> Callable[..., Any]:
             arranged = declaration.arrange(args, keywords) if keywords or len(args) != arity else args
             return function(*[check(value, name) for (check, name), value in zip(checks, arranged, strict=True)])
         except (DryadNetError, OSError) as error:
-            explained = declaration.explain(error, args)
+            explained = declaration.explain(error, args, keywords)
             if explained is error:
                 raise
             raise explained from error
