@@ -13,7 +13,7 @@ from . import handshake, log, service
 from ._backend import mask, poll, sock, websocket
 from .close_codes import ABNORMAL, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
 from .connect import connect as connect_socket
-from .errors import NetworkError
+from .errors import IdError, NetworkError
 from .opening import ClientOpening, Opening, ServerOpening, compressors
 from .options import KEEPALIVE, NODELAY
 from .table import table
@@ -318,6 +318,17 @@ class Connection(websocket.WebSocket):
         super().abandon()
 
     # ---- what there is to know
+
+    def local_address(self) -> tuple[str, int]:
+        """Our own (ip, port), as long as there is a descriptor to tell it."""
+        try:
+            return super().local_address()
+        except OSError:
+            if self.fileno() >= 0:
+                raise
+            if self.is_closed():
+                raise IdError("closed") from None
+            raise NetworkError(f"not connected: the connection was closed ({self.close_code})") from None
 
     def info(self) -> dict[str, Any]:
         """What native_ws_client_info tells."""

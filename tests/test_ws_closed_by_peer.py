@@ -20,6 +20,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.table import table
 
 
 def test_the_close_is_answered_and_the_connection_ended(ws: WsLink) -> None:
@@ -128,6 +129,22 @@ def test_the_descriptor_is_given_back_before_the_script_closes(ws: WsLink) -> No
     ws.peer.closing()
     ws.peer.raw.shutdown(1)
     assert ws.peer.ended()
+
+
+def test_there_is_no_local_address_then(ws: WsLink) -> None:
+    """The descriptor is given back in the background: what would have told it is not."""
+    assert net.native_ws_get_local_addr(ws.id)["port"] > 0
+    ws.peer.close(1000)
+    ws.peer.closing()
+    ws.peer.hang_up()
+    wait_until(lambda: table.objects[ws.id].fileno() < 0)
+    for _ in range(2):
+        error = refusal(net.native_ws_get_local_addr, ws.id)
+        assert str(error) == (
+            f"E5006 native_ws_get_local_addr: {ws.id}: not connected: the connection was closed (1000)"
+        )
+    net.native_ws_close(ws.id)
+    assert code_of(net.native_ws_get_local_addr, ws.id) == "E3029"
 
 
 # ---- without a Close frame
