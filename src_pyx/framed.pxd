@@ -19,11 +19,13 @@ cdef struct Outgoing:
 
 cdef class Framed(Transmitter):
     cdef int check_open(self) except -1
-    cdef int send_message(self, int opcode, data) except -1
-    cdef int send_bytes(self, int opcode, const char *data, size_t size) except -1
-    cdef int send_rest(self, int opcode, size_t size, char *block, Py_ssize_t sent, Py_ssize_t total) except -1
+    cdef int64_t open_within(self, int64_t timeout_ms) except -2
+    cdef int send_message(self, int opcode, data, int64_t timeout_ms) except -1
+    cdef int send_bytes(self, int opcode, const char *data, size_t size, int64_t timeout_ms) except -1
+    cdef int send_rest(self, int opcode, size_t size, char *block, Py_ssize_t sent, Py_ssize_t total,
+                       int64_t timeout_ms) except -1
     cdef int keep_rest(self, char *block, Py_ssize_t sent, Py_ssize_t total) except -1
-    cdef int send_in_turn(self, int opcode, const char *data, size_t size) except -1
+    cdef int send_in_turn(self, int opcode, const char *data, size_t size, int64_t timeout_ms) except -1
     cdef int wait_for_turn(self, int64_t deadline) except -1
     cdef int send_plain(self, int opcode, const char *data, size_t size, int64_t deadline) except -1
     cdef bint next_chunk(self, Outgoing *out, char *block) except -1

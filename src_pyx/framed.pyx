@@ -14,7 +14,7 @@ from .copying cimport copy
 from .frame cimport CLOSE, CONTINUATION, FIN, LONGEST_HEADER, write_header
 from .mask cimport mask_copy, next_key
 from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
-from .sock cimport deadline_after, would_block
+from .sock cimport deadline_after, left_until, would_block
 from .transmit cimport CONNECTING, OPEN, Transmitter
 
 from ..errors import IdError, NetworkError, NetworkTimeoutError
@@ -48,23 +48,19 @@ cdef class Framed(Transmitter):
         data: an ASCII str, or UTF-8 in a bytes-like object.
         Errors: NetworkTimeoutError (nothing of it was sent), NetworkError, IdError (closed).
         """
-        self.send_message(1, data)
+        self.send_message(1, data, self.timeout_ms)
 
     def send_binary(self, data):
         """Send a binary message. data: a bytes-like object. Errors: as send_text."""
-        self.send_message(2, data)
+        self.send_message(2, data, self.timeout_ms)
 
     def send_frame(self, int opcode, bytes payload not None):
         """Send a control frame, waiting as a message would. Errors: as send_text."""
-        self.send_message(opcode, payload)
+        self.send_message(opcode, payload, self.timeout_ms)
 
     cdef int check_open(self) except -1:
         if self.closed:
             raise IdError("closed")
-        if self.state == CONNECTING and not self.complete_handshake(self.timeout_ms):
-            if self.closed:
-                raise IdError("closed")
-            raise NetworkTimeoutError("the handshake was not complete before the time was up")
         if self.state != OPEN or self.broken:
             self.raise_trouble()
             if self.close_code:
@@ -72,24 +68,35 @@ cdef class Framed(Transmitter):
             raise NetworkError("not connected")
         return 0
 
-    cdef int send_message(self, int opcode, data) except -1:
+    cdef int64_t open_within(self, int64_t timeout_ms) except -2:
+        """See that it is open, and complete the handshake first. Returns what that leaves of the time."""
+        cdef int64_t deadline
+        if self.state == CONNECTING and not self.closed:
+            deadline = deadline_after(timeout_ms)
+            if not self.complete_handshake(timeout_ms) and not self.closed:
+                raise NetworkTimeoutError("the handshake was not complete before the time was up")
+            timeout_ms = left_until(deadline)
+        self.check_open()
+        return timeout_ms
+
+    cdef int send_message(self, int opcode, data, int64_t timeout_ms) except -1:
         cdef Py_buffer view
         cdef const char *text
         cdef Py_ssize_t size
         if self.state != OPEN or self.broken or self.closed:
-            self.check_open()
+            timeout_ms = self.open_within(timeout_ms)
         if PyUnicode_Check(data):
             text = PyUnicode_AsUTF8AndSize(data, &size)
-            return self.send_bytes(opcode, text, size)
+            return self.send_bytes(opcode, text, size, timeout_ms)
         if PyBytes_CheckExact(data):
-            return self.send_bytes(opcode, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            return self.send_bytes(opcode, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), timeout_ms)
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            return self.send_bytes(opcode, <const char *> view.buf, view.len)
+            return self.send_bytes(opcode, <const char *> view.buf, view.len, timeout_ms)
         finally:
             PyBuffer_Release(&view)
 
-    cdef int send_bytes(self, int opcode, const char *data, size_t size) except -1:
+    cdef int send_bytes(self, int opcode, const char *data, size_t size, int64_t timeout_ms) except -1:
         cdef unsigned char key[4]
         cdef char *block
         cdef int header
@@ -98,7 +105,7 @@ cdef class Framed(Transmitter):
             next_key(key)  # first, since it may ask the system for more of them and let others run, who send
         if (size >= NOGIL_SIZE or size > self.messages.max_frame_size or self.outgoing_size or self.sending.taken
                 or not self.is_plain()):
-            self.send_in_turn(opcode, data, size)
+            self.send_in_turn(opcode, data, size, timeout_ms)
         else:
             block = acquire_block()
             if self.client:
@@ -111,23 +118,24 @@ cdef class Framed(Transmitter):
             n = dryad_send_now(self.fd, block, total)
             if 0 < n < total:
                 # The kernel is full, but has taken the beginning: so the rest follows, when it can.
-                return self.send_rest(opcode, size, block, n, total)
+                return self.send_rest(opcode, size, block, n, total, timeout_ms)
             release_block(block)
             if n < 0 and not would_block(n):
                 return self.send_failed(n)
             if n != total:
-                self.send_in_turn(opcode, data, size)
+                self.send_in_turn(opcode, data, size, timeout_ms)
         if opcode < CLOSE:
             self.messages_sent += 1
             self.bytes_sent += size
         return 0
 
-    cdef int send_rest(self, int opcode, size_t size, char *block, Py_ssize_t sent, Py_ssize_t total) except -1:
+    cdef int send_rest(self, int opcode, size_t size, char *block, Py_ssize_t sent, Py_ssize_t total,
+                       int64_t timeout_ms) except -1:
         """The rest of a message whose beginning is sent: the kernel takes it in time, or it is queued.
 
         The turn is taken at once: whatever needs memory may have others run, who would send in between.
         """
-        cdef int64_t deadline = deadline_after(self.timeout_ms)
+        cdef int64_t deadline = deadline_after(timeout_ms)
         self.sending.take(DONT_WAIT)
         try:
             self.keep_rest(block, sent, total)
@@ -157,8 +165,8 @@ cdef class Framed(Transmitter):
         self.queue_first(rest)
         return 0
 
-    cdef int send_in_turn(self, int opcode, const char *data, size_t size) except -1:
-        cdef int64_t deadline = deadline_after(self.timeout_ms)
+    cdef int send_in_turn(self, int opcode, const char *data, size_t size, int64_t timeout_ms) except -1:
+        cdef int64_t deadline = deadline_after(timeout_ms)
         if self.sending.take(deadline) == 0:
             raise NetworkTimeoutError("nothing was sent before the time was up")
         try:

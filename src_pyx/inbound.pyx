@@ -13,7 +13,7 @@ from .frame cimport BINARY, CLOSE, LONGEST_HEADER, PING, PONG, TEXT
 from .message cimport NOTHING
 from .posix cimport MSG_PEEK, dryad_now, dryad_recv_now, dryad_unread
 from .reader cimport END, FILLED, NOT_YET
-from .sock cimport deadline_after, how_many, would_block
+from .sock cimport deadline_after, how_many, left_until, would_block
 from .source cimport Source
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
 
@@ -87,20 +87,16 @@ cdef class Inbound(Source):
 
     cdef object receive_message(self, int kind, int64_t timeout_ms):
         cdef int64_t deadline = NOT_YET
-        cdef int64_t now
         cdef int got
         cdef object message
         self.touched = True
         self.reported = False
         if self.state == CONNECTING:
-            if timeout_ms > 0:
-                deadline = deadline_after(timeout_ms)
+            deadline = deadline_after(timeout_ms)
             if not self.complete_handshake(timeout_ms):
                 return None
-            if timeout_ms > 0:
-                now = dryad_now()
-                timeout_ms = max((deadline - now + 999999) // 1000000, 1) if deadline > now else 0
-                deadline = NOT_YET
+            timeout_ms = left_until(deadline)
+            deadline = NOT_YET
         while True:
             if self.unread:
                 message = self.pop_queued(kind)

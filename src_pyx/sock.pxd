@@ -12,6 +12,7 @@ cdef enum:
 
 cdef int one_wait(int timeout_ms, bint first) noexcept
 cdef int64_t deadline_after(int64_t timeout_ms) noexcept
+cdef int64_t left_until(int64_t deadline) noexcept
 cdef tuple address_tuple(const sockaddr_storage *address)
 cdef object os_error(Py_ssize_t failed)
 cdef void attend(int change) noexcept

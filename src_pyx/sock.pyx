@@ -50,6 +50,13 @@ cdef int64_t deadline_after(int64_t timeout_ms) noexcept:
     return now + timeout_ms * 1000000
 
 
+cdef int64_t left_until(int64_t deadline) noexcept:
+    """The other way round: milliseconds that are left, rounded up (-1: no limit)."""
+    if deadline == NO_DEADLINE:
+        return -1
+    return (max(deadline - dryad_now(), 0) + 999999) // 1000000
+
+
 cdef object os_error(Py_ssize_t failed):
     """A system call's -errno as an OSError."""
     return OSError(<int> -failed, "")

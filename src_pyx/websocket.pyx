@@ -156,10 +156,10 @@ cdef class WebSocket(Inbound):
     def ping(self):
         """Send a ping whose answer tells the latency, waiting as a message would."""
         cdef bytes payload = urandom(8)
-        self.check_open()
+        cdef int64_t timeout_ms = self.open_within(self.timeout_ms)
         self.ping_payload = payload
         self.ping_sent = dryad_now()
-        self.send_message(PING, payload)
+        self.send_message(PING, payload, timeout_ms)
 
     def ping_now(self):
         """Send a ping without waiting."""

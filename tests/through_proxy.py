@@ -39,6 +39,7 @@ LEFT_OUT: dict[str, list[str]] = {
     ],
     "what the kernel holds for a peer who does not read: the proxy holds more": [
         "test_tcp_idle::test_a_sender_that_waits_beside_a_queue",
+        "test_ws_lazy::test_it_is_part_of_the_time_of_a_send",
         "test_ws_sending::test_receiving_goes_on_while_sending_waits",
         "test_ws_sending::test_the_kernel_takes_the_beginning_of_a_message",
     ],

@@ -28,15 +28,15 @@ class Framed(Transmitter):
         data: an ASCII str, or UTF-8 in a bytes-like object.
         Errors: NetworkTimeoutError (nothing of it was sent), NetworkError, IdError (closed).
         """
-        self._send_message(1, data.encode() if isinstance(data, str) else data)
+        self._send_message(1, data.encode() if isinstance(data, str) else data, deadline_after(self.timeout_ms))
 
     def send_binary(self, data: bytes | memoryview) -> None:
         """Send a binary message. data: a bytes-like object. Errors: as send_text."""
-        self._send_message(2, data)
+        self._send_message(2, data, deadline_after(self.timeout_ms))
 
     def send_frame(self, opcode: int, payload: bytes) -> None:
         """Send a control frame, waiting as a message would. Errors: as send_text."""
-        self._send_message(opcode, payload)
+        self._send_message(opcode, payload, deadline_after(self.timeout_ms))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -51,9 +51,9 @@ class Framed(Transmitter):
                 raise NetworkError(f"not connected: the connection was closed ({self.close_code})")
             raise NetworkError("not connected")
 
-    def _send_message(self, opcode: int, data: bytes | memoryview) -> None:
+    def _send_message(self, opcode: int, data: bytes | memoryview, deadline: float | None) -> None:
+        """deadline: of the handshake too, if that is not complete."""
         self._check_open()
-        deadline = deadline_after(self.timeout_ms)
         taken: list[bool] = []
         try:
             if not take(self._sending, lock_seconds(deadline), taken):

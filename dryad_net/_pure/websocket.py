@@ -148,10 +148,11 @@ class WebSocket(Inbound):
 
     def ping(self) -> None:
         """Send a ping whose answer tells the latency, waiting as a message would."""
+        deadline = deadline_after(self.timeout_ms)
         self._check_open()
         self._ping_payload = urandom(8)
         self._ping_sent = time.monotonic()
-        self._send_message(PING, self._ping_payload)
+        self._send_message(PING, self._ping_payload, deadline)
 
     def ping_now(self) -> None:
         """Send a ping without waiting."""
