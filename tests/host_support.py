@@ -25,7 +25,7 @@ ALIAS = "dryad_net"
 # Starting Python in a process on a busy machine.
 SECONDS = 60.0
 C_FLAGS = ("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-g", "-O1")
-VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 NO_PYTHON = "no Python here has a shared library (Debian: libpython3-dev)"
 

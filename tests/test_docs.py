@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import host_support
 import pytest
 from command_support import ROOT, SECONDS, environment
 from docs_support import DOCS, PAGES, blocks, name_of, promised
@@ -90,6 +91,17 @@ def test_the_version_is_said_in_one_place() -> None:
     sources += [path for path in (ROOT / "src_pyx").iterdir() if path.suffix in (".pyx", ".pxd", ".h")]
     saying = [path for path in sources if f'"{net.__version__}"' in path.read_text(encoding="utf-8")]
     assert saying == [ROOT / "dryad_net" / "version.py"]
+
+
+def test_the_versions_of_python_are_those_that_wheels_are_for() -> None:
+    configuration = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    versions = tuple(f"3.{minor}" for minor in re.findall(r'"cp3(\d+)-\*"', configuration))
+    assert tuple(re.findall(r'"Programming Language :: Python :: (3\.\d+)"', configuration)) == versions
+    assert versions == host_support.VERSIONS
+    host = ROOT / "src_pyx" / "host"
+    for path in (DOCS / "host.md", host / "runtime.c", host / "python_api.h", ROOT / "CHANGELOG.md"):
+        told = re.findall(r"3\.\d+ to 3\.\d+", path.read_text(encoding="utf-8"))
+        assert set(told) == {f"{versions[0]} to {versions[-1]}"}, path
 
 
 def test_the_changes_are_in_sections() -> None:

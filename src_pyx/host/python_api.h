@@ -1,7 +1,7 @@
 /* The functions of CPython that the host library uses, looked up in a libpython opened at run time.
  *
  * Python.h is not included: its macros and inline functions differ between versions, and the library
- * is compiled once for all. Everything here is an exported function, unchanged from 3.10 to 3.13.
+ * is compiled once for all. Everything here is an exported function, unchanged from 3.10 to 3.14.
  */
 #ifndef DRYAD_NET_PYTHON_API_H
 #define DRYAD_NET_PYTHON_API_H

@@ -134,7 +134,7 @@ static bool start_python(const struct python_place *place, char *reason)
 {
     const char *missing = python_api_load(place->library);
     if (missing != NULL) {
-        snprintf(reason, REASON_SIZE, "the Python found has no %s: CPython 3.10 to 3.13 is needed", missing);
+        snprintf(reason, REASON_SIZE, "the Python found has no %s: CPython 3.10 to 3.14 is needed", missing);
         return false;
     }
     if (!py.Py_IsInitialized()) {
