@@ -73,6 +73,18 @@ def test_pushed_forward_without_waiting(ws_call: Upgrade, name: str) -> None:
     opened(link.id)
 
 
+@pytest.mark.parametrize("name", [*PUSHING, "client_info", "net_wait"])
+def test_whoever_asks_has_begun_it(ws_call: Upgrade, name: str) -> None:
+    asking: dict[str, Callable[[int], object]] = {name: call for name, (call, _) in PUSHING.items()}
+    asking["client_info"] = lambda identifier: net.native_ws_client_info(identifier)
+    asking["net_wait"] = lambda identifier: net.native_net_wait([identifier], 0)
+    link = ws_call()
+    asking[name](link.id)
+    assert link.peer.head()
+    for setting, value in ((net.native_ws_set_headers, {"X": "y"}), (net.native_ws_set_subprotocol, "chat")):
+        assert str(refusal(setting, link.id, value)).endswith(": too late: the handshake has begun")
+
+
 @pytest.mark.parametrize("name", COMPLETING)
 def test_completed_by_a_call_that_needs_it(ws_call: Upgrade, name: str) -> None:
     call, result = COMPLETING[name]

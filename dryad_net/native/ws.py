@@ -39,8 +39,9 @@ def native_ws_connect(url: str) -> int:
 
     url: a string, ws:// or wss://. The certificate is verified against the system's store
         (SSL_CERT_FILE is honoured); user:password@ becomes Basic authorization.
-    Returns the ID of the connection. It is open for TCP; the handshake is done by the first call that
-        needs it, or in the background after 100 ms, so settings made at once apply to it.
+    Returns the ID of the connection. It is open for TCP. Every call on it but those that set something
+        and native_ws_get_local_addr begins the handshake, and so does the background after 100 ms;
+        settings made at once apply to it.
     Errors: E3006 (no such URL), E5006 (refused, unreachable, no such name), E5007 (nobody answered in
         time).
     Limits: 30 s for TCP; a URL of 6 KiB.
@@ -124,7 +125,7 @@ def native_ws_is_connected(connection: Connection | None) -> bool:
 
 @native("websocket", socket_id=CLOSING_OR_CLOSED)
 def native_ws_get_state(connection: Connection | None) -> str:
-    """Tell where a connection stands, without waiting.
+    """Tell where a connection stands, without waiting; a handshake that is due begins.
 
     socket_id: the ID of a connection, perhaps closed.
     Returns "connecting", "open", "closing" (closed by us, the peer has not answered yet) or "closed".
@@ -287,7 +288,7 @@ def native_ws_get_clients(server: Server) -> list[int]:
 
 @native("websocket", client_id=CONNECTION)
 def native_ws_client_info(connection: Connection) -> dict[str, Any]:
-    """Tell what is known of a connection, a server's client or our own.
+    """Tell what is known of a connection, a server's client or our own; a handshake that is due begins.
 
     client_id: the ID of a connection; also one that the peer has closed.
     Returns an object: ip, port, path (the request target with its query), headers (of the request; an
