@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Dial
+from docs_support import DOCS, blocks
 from support import SOON, Link, Running, plain_listener, port_of, refusal, reset, run_script, wait_until
 from ws_support import (
     TEXT,
@@ -220,6 +221,23 @@ def test_a_websocket_that_never_ends(ws: WsLink, said: Said, monkeypatch: pytest
     monkeypatch.setattr("dryad_net.service.CLOSE_SECONDS", 0.05)
     net.native_ws_close(ws.id)
     said(logging.INFO, rf"WebSocket connection {ws.id} .*: closed without waiting any longer for the peer")
+
+
+def test_the_page_shows_what_comes(
+    caplog: pytest.LogCaptureFixture, said: Said, ws_server: int, ws_dial: Upgrade, ws_knock: Callable[..., Peer]
+) -> None:
+    def shape(line: str) -> str:
+        return re.sub(r"\(\S+:\d+\)|(server|connection) \d+|\*:\d+", "X", line)
+
+    link = ws_dial(ws_server)
+    link.peer.raw.sendall(b"\x81\x02hi")  # without a mask
+    said_once(link.id)
+    ws_knock(ws_server).say(b"no request\r\n\r\n")
+    said(logging.INFO, r".*: broken: .*")
+    (shown,) = blocks((DOCS / "logging.md").read_text(encoding="utf-8"), "text")
+    records = caplog.get_records("setup") + caplog.records
+    come = [f"{record.levelname}:{record.name}:{record.getMessage()}" for record in records]
+    assert list(map(shape, shown.splitlines())) == list(map(shape, come))
 
 
 # ---- refused handshakes, and secrets
