@@ -7,6 +7,7 @@ DRYAD_NET_TRACE=1 has the compiler count which lines run (gcov), for .ci/long co
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import sys
@@ -109,6 +110,16 @@ def host_library() -> list[Extension]:
     return [library]
 
 
+def linking_a_library(linker: list[str]) -> list[str]:
+    """macOS's linker command for extension modules, changed so that programs can be linked with what it makes.
+
+    A bundle (ld(1), -bundle) can be loaded, and nothing can be linked with it.
+    """
+    name = f"@rpath/{HOST_LIBRARY.rpartition('.')[2]}.dylib"
+    library = ["-dynamiclib", "-install_name", name]
+    return [part for given in linker for part in (library if given == "-bundle" else [given])]
+
+
 class BuildOrWarn(build_ext):
     """Compile all modules or, with DRYAD_NET_BUILD=auto, none: half of a half does not load."""
 
@@ -126,6 +137,15 @@ class BuildOrWarn(build_ext):
             )
         if self.missing(e for e in self.extensions if e.name == HOST_LIBRARY):
             self.warn("libdryad_net, the C library for hosts that are not Python, could not be compiled.")
+
+    def build_extension(self, extension: Extension) -> None:
+        command = self
+        if sys.platform == "darwin" and extension.name == HOST_LIBRARY:
+            # A copy, since other threads link extension modules with this one's compiler meanwhile.
+            command = copy.copy(self)
+            command.compiler = copy.copy(self.compiler)
+            command.compiler.linker_so = linking_a_library(self.compiler.linker_so)
+        build_ext.build_extension(command, extension)
 
     def missing(self, extensions: Iterable[Extension]) -> list[str]:
         """The names of those that were not built."""

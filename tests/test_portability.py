@@ -137,3 +137,22 @@ def test_masking_byte_by_byte(tmp_path: Path, system: str) -> None:
 @pytest.mark.parametrize("system", ["this", "big-endian, 32 bits"])
 def test_passes_over_bytes(tmp_path: Path, system: str) -> None:
     assert output_of(tmp_path, "scan.c", system) == "681765 right\n"
+
+
+def test_programs_can_be_linked_with_the_c_library_on_macos() -> None:
+    if importlib.util.find_spec("setuptools") is None:
+        pytest.skip("setuptools is not installed")
+    script = (
+        "import runpy, setuptools; setuptools.setup = lambda **options: None; "
+        "print(*runpy.run_path('setup.py')['linking_a_library'](['cc', '-bundle', '-undefined', 'dynamic_lookup']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", "-c", script],
+        cwd=TESTS.parent,
+        env={**os.environ, "DRYAD_NET_BUILD": "pure"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "cc -dynamiclib -install_name @rpath/libdryad_net.dylib -undefined dynamic_lookup\n"
