@@ -77,7 +77,9 @@ def port_of(identifier: int) -> int:
 @contextlib.contextmanager
 def kernel_socket(identifier: int) -> Iterator[socket.socket]:
     """A second descriptor of an ID's socket, to see what was really set on it."""
-    with socket.socket(fileno=os.dup(table.objects[identifier].fileno())) as twin:
+    own = table.objects[identifier]
+    # A socket of Windows' is no descriptor, and tells its family only once it has an address.
+    with own._socket.dup() if sys.platform == "win32" else socket.socket(fileno=os.dup(own.fileno())) as twin:
         yield twin
 
 
