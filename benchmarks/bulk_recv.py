@@ -95,7 +95,8 @@ def main() -> None:
             for kind in ("bytes", "text"):
                 name = f"dryad_net compiled {kind}"
                 ratio = harness.times(case.ratio(name, "socket.recv"))
-                notes += harness.say(f"{name} beside socket.recv: {ratio} by CPU (wanted: over 1)")
+                said = harness.say(f"{name} beside socket.recv: {ratio} by CPU (wanted: over 1)")
+                notes += harness.about(case, said)
     harness.save("bulk_recv", cases, options, notes)
 
 

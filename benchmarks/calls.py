@@ -389,7 +389,8 @@ def main() -> None:
                 own = _over(case, result.name)
                 if own is not None and result.name.startswith("dryad_net compiled"):
                     limit = f" (wanted: under {OWN_LIMIT_NS})" if contenders[0].name in LIMITED else ""
-                    notes += harness.say(f"{result.name}: {own:.0f} ns over the system call{limit}")
+                    said = harness.say(f"{result.name}: {own:.0f} ns over the system call{limit}")
+                    notes += harness.about(case, said)
     cases.append(
         harness.measure(
             "Calls that need no system call",

@@ -84,7 +84,7 @@ def main() -> None:
             ]
             case = harness.measure(f"Decoding {size:,} bytes, {kind}", "text", contenders, options)
             cases.append(case)
-            notes += [f"{case.title}: {note}" for note in gates(case, kind, size)]
+            notes += harness.about(case, gates(case, kind, size))
     harness.save("decode", cases, options, notes)
 
 

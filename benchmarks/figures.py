@@ -18,12 +18,7 @@ SUMMARY = (
     ("ws_echo", "WebSocket echo, 102,400 bytes, binary, client", "100 KiB", "dryad_net compiled"),
     ("ws_echo", "WebSocket echo, 1,048,576 bytes, binary, client", "1 MiB", "dryad_net compiled"),
     ("ws_echo", "WebSocket echo, 1,048,576 bytes, text, client", "1 MiB, text", "dryad_net compiled"),
-    (
-        "ws_server",
-        "WebSocket echo server, 256 bytes, 1 connections",
-        "WebSocket server, 1 client",
-        "dryad_net compiled",
-    ),
+    ("ws_server", "WebSocket echo server, 256 bytes, 1 connection", "WebSocket server, 1 client", "dryad_net compiled"),
     ("ws_server", "WebSocket echo server, 256 bytes, 32 connections", "32 clients", "dryad_net compiled"),
     ("ws_server", "WebSocket echo server, 256 bytes, 256 connections", "256 clients", "dryad_net compiled"),
     ("ws_server", "WebSocket echo server, 8,192 bytes, 256 connections", "256 clients, 8 KiB", "dryad_net compiled"),

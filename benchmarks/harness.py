@@ -299,7 +299,7 @@ def amount(nanoseconds: float) -> str:
     if nanoseconds < 1000:
         return f"{nanoseconds:.1f} ns"
     if nanoseconds < 1e6:
-        return f"{nanoseconds / 1000:.2f} us"
+        return f"{nanoseconds / 1000:.2f} µs"
     return f"{nanoseconds / 1e6:.2f} ms"
 
 
@@ -346,6 +346,11 @@ def say(*notes: str) -> list[str]:
         print(f"  {note}")
     sys.stdout.flush()
     return list(notes)
+
+
+def about(case: Case, notes: Sequence[str]) -> list[str]:
+    """Notes for the JSON, which by itself does not tell what case they are of."""
+    return [f"{case.title}: {note}" for note in notes]
 
 
 def times(ratio: float | None) -> str:

@@ -71,15 +71,15 @@ def main() -> None:
                 for name, what in (("C, memcpy", "memcpy"), (COPYING, "chosen"), ("C, mask.h, in place", "here"))
             ]
             cases.append(harness.measure(f"Masking {size:,} bytes, in C", "payload", in_c, options))
-            notes += rates(cases[-1], size)
-            notes += harness.gate(cases[-1], COPYING, WANTED)
+            said = rates(cases[-1], size) + harness.gate(cases[-1], COPYING, WANTED)
+            notes += harness.about(cases[-1], said)
             in_python = [
                 harness.in_python("a copy", __file__, "copied", size),
                 *harness.ours(__file__, "ours", size),
                 harness.in_python("websockets", __file__, "websockets", size),
             ]
             cases.append(harness.measure(f"Masking {size:,} bytes, from Python", "payload", in_python, options))
-            notes += rates(cases[-1], size)
+            notes += harness.about(cases[-1], rates(cases[-1], size))
     harness.save("mask", cases, options, notes)
 
 

@@ -180,8 +180,8 @@ def main() -> None:
                 )
             cases.append(case)
             if size == LINE:
-                notes += _beside_readuntil(case)
-            notes += harness.gate(case, "dryad_net compiled", None if size == LINE else 1.0)
+                notes += harness.about(case, _beside_readuntil(case))
+            notes += harness.about(case, harness.gate(case, "dryad_net compiled", None if size == LINE else 1.0))
         case = harness.measure(
             f"recv_until, lines of {LINE} bytes that are in memory already",
             "line",
@@ -194,7 +194,7 @@ def main() -> None:
             options,
         )
         cases.append(case)
-        notes += _beside_readuntil(case)
+        notes += harness.about(case, _beside_readuntil(case))
     harness.save("recv_until", cases, options, notes)
 
 

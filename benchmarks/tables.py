@@ -8,13 +8,14 @@ A table stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`; w
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import figures
-import harness
+from harness import amount
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "performance.md")
@@ -28,9 +29,10 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def amount(nanoseconds: float) -> str:
-    """A duration as a page writes it."""
-    return harness.amount(nanoseconds).replace("us", "µs")
+def by_contenders(corner: str, rows: Sequence[tuple[list[str], list[str]]]) -> str:
+    """Rows with the contenders that their columns are of: a table for those in succession that have the same."""
+    groups = itertools.groupby(rows, key=lambda row: row[0])
+    return "\n\n".join(markdown([corner, *names], [cells for _, cells in group]) for names, group in groups)
 
 
 def summary(reports: Reports) -> str:
@@ -56,16 +58,14 @@ def subject(reports: Reports, name: str) -> str:
     cases = [case for case in reports[name]["cases"] if "contenders" in case]
     if not cases:
         return ""
-    groups: list[tuple[list[str], list[list[str]]]] = []
+    rows = []
     for case in cases:
         contenders = figures.present(case)
-        names = [contender["name"] for contender in contenders[1:]]
-        if not groups or groups[-1][0] != [contenders[0]["name"], *names]:
-            groups.append(([contenders[0]["name"], *names], []))
         cells = [f"{contender['ratio_cpu']:.2f} / {contender['ratio_wall']:.2f}" for contender in contenders[1:]]
-        floor = f"{amount(contenders[0]['median_cpu_ns'])} a {case['operation']}"
-        groups[-1][1].append([case["title"], floor, *cells])
-    return "\n\n".join(markdown(["", *headings], rows) for headings, rows in groups)
+        article = "an" if case["operation"][0] in "aeiou" else "a"
+        floor = f"{amount(contenders[0]['median_cpu_ns'])} {article} {case['operation']}"
+        rows.append(([contender["name"] for contender in contenders], [case["title"], floor, *cells]))
+    return by_contenders("", rows)
 
 
 def notes(reports: Reports, name: str) -> str:
@@ -75,11 +75,11 @@ def notes(reports: Reports, name: str) -> str:
 
 def memory(reports: Reports) -> str:
     """Bytes of an idle connection."""
-    rows = []
-    for title, point, medians in figures.memory(reports):
-        cells = ", ".join(f"{name} {held:,.0f}" for name, held in medians)
-        rows.append([f"{title}, {point}", cells])
-    return markdown(["memory of one idle connection", "bytes of the process"], rows)
+    rows = [
+        ([name for name, _ in medians], [f"{title}, {point}", *(f"{held:,.0f}" for _, held in medians)])
+        for title, point, medians in figures.memory(reports)
+    ]
+    return by_contenders("bytes of the process", rows)
 
 
 def block(reports: Reports, name: str) -> str | None:

@@ -107,7 +107,7 @@ def main() -> None:
                 options,
             )
             cases.append(case)
-            notes += [f"{case.title}: {note}" for note in harness.gate(case, OURS, WANTED)]
+            notes += harness.about(case, harness.gate(case, OURS, WANTED))
     harness.save("ws_broadcast", cases, options, notes)
 
 

@@ -245,7 +245,7 @@ def main() -> None:
                 )
                 cases.append(case)
                 wanted = None if kind == "mixed" else WANTED if size <= WANTED_UP_TO else WANTED_ABOVE
-                notes += [f"{case.title}: {note}" for note in harness.gate(case, OURS, wanted)]
+                notes += harness.about(case, harness.gate(case, OURS, wanted))
     harness.save("ws_echo", cases, options, notes)
 
 

@@ -42,15 +42,16 @@ def main() -> None:
         for size in options.sizes:
             for connections in options.connections:
                 command = (client, "{port}", str(connections), str(size))
+                many = "1 connection" if connections == 1 else f"{connections} connections"
                 case = harness.measure(
-                    f"WebSocket echo server, {size:,} bytes, {connections} connections",
+                    f"WebSocket echo server, {size:,} bytes, {many}",
                     "message",
                     [load.UnderLoad(one, command) for one in contenders(floor("ws_server"))],
                     options,
                 )
                 cases.append(case)
                 said = harness.gate(case, OURS, WANTED) + harness.gate(case, IN_TURN, None, PICOWS)
-                notes += [f"{case.title}: {note}" for note in said]
+                notes += harness.about(case, said)
     harness.save("ws_server", cases, options, notes)
 
 
