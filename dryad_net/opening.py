@@ -115,6 +115,7 @@ class ClientOpening(Opening):
             if status >= 200:  # others announce an answer that is still to come (RFC 9110, 15.2)
                 self._refusal = head
                 self._body_deadline = time.monotonic() + BODY_SECONDS
+                connection.wait_for_body(self._body_deadline)
         return self._refuse(connection, self._refusal)
 
     def _take_head(self, connection: Connection) -> bytes | None:

@@ -221,12 +221,29 @@ class Connection(websocket.WebSocket):
             self.fail_opening(NetworkError("the handshake took too long"))
             return True
         if self.opening is not None:
-            self.deadline = None
-            if not self.complete_handshake(0):
-                self._hand_over(poll.READ)
+            self._go_on_unasked(self.opening)
             return True
         self._check_keepalive()
         return True
+
+    def _go_on_unasked(self, opening: Opening) -> None:
+        self.deadline = None
+        if self.complete_handshake(0):
+            return
+        patience_ms = opening.patience_ms()
+        if patience_ms is None:
+            self._hand_over(poll.READ)
+        else:
+            # Not at once, though the time may be up: then a call is at it, and its time for it may be up too.
+            self.wait_for_body(time.monotonic() + max(patience_ms / 1000, service.LOOK_SECONDS))
+
+    def wait_for_body(self, until: float) -> None:
+        """Have the background end the handshake then, if what is left of a refusal has not come before.
+
+        until: monotonic seconds; nothing that a poller could tell happens then.
+        """
+        self.deadline = until
+        self._hand_over(poll.READ)
 
     def _check_keepalive(self) -> None:
         if self.keeps_alive and self.silence() >= KEEPALIVE_SECONDS:

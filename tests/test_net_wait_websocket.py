@@ -26,6 +26,7 @@ from ws_support import (
     received,
     request,
     response,
+    shorten,
 )
 
 import dryad_net as net
@@ -295,6 +296,35 @@ def test_a_refused_handshake(ws_call: Upgrade) -> None:
     link.peer.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     assert waiting.result() == [link.id]
     assert "403" in str(refusal(net.native_ws_recv, link.id))
+
+
+# What a refusal may say of a body that does not end.
+ENDLESS = ["Content-Length: 500\r\n\r\nabc", "\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]
+
+
+@pytest.mark.parametrize("rest", ENDLESS)
+def test_a_refused_handshake_whose_body_does_not_end(
+    ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    shorten(monkeypatch, BODY_SECONDS=0.3)
+    link = ws_call()
+    waiting = Running(net.native_net_wait, [link.id], SOON_MS)
+    link.peer.head()
+    link.peer.say(f"HTTP/1.1 403 Forbidden\r\n{rest}".encode())
+    assert waiting.result() == [link.id]
+    assert "403" in str(refusal(net.native_ws_recv, link.id))
+
+
+def test_a_body_that_ends_late_is_told_at_once(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch, BODY_SECONDS=3600)
+    link = ws_call()
+    waiting = Running(net.native_net_wait, [link.id], SOON_MS)
+    link.peer.head()
+    link.peer.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nnot ")
+    waiting.wait_asleep()
+    link.peer.say(b"today")
+    assert waiting.result() == [link.id]
+    assert "not today" in str(refusal(net.native_ws_recv, link.id))
 
 
 def test_a_server(ws_server: int, ws_knock: Callable[..., Peer]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from support import Running, refusal, reset
-from ws_support import TEXT, Upgrade, WsLink, becomes, broken, header_of, opened, received, response
+from ws_support import TEXT, Upgrade, WsLink, becomes, broken, header_of, opened, received, response, shorten
 
 import dryad_net as net
 
@@ -197,6 +197,24 @@ def test_a_body_that_never_ends(ws_call: Upgrade) -> None:
     link.peer.say(b"HTTP/1.1 500 Internal Server Error\r\n\r\n" + b"sorry " * 5000)
     with pytest.raises((net.NetworkError, net.NetworkTimeoutError), match=r"500|time"):
         net.native_ws_send(link.id, "x")
+
+
+@pytest.mark.parametrize("begun_by", ["a call", "the background"])
+def test_a_body_that_never_ends_while_nobody_calls(
+    ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch, begun_by: str
+) -> None:
+    """The background does not wait for it for ever."""
+    shorten(monkeypatch, BODY_SECONDS=0.3)
+    link = ws_call()
+    if begun_by == "a call":
+        assert net.native_ws_get_state(link.id) == "connecting"
+    link.peer.head()
+    link.peer.say(b"HTTP/1.1 500 Internal Server Error\r\n\r\nsorry ")
+    if begun_by == "a call":
+        assert net.native_ws_recv_blocking(link.id, 50) is None
+    assert link.peer.ended()
+    assert "500 Internal Server Error: sorry" in str(refusal(net.native_ws_send, link.id, "x"))
+    broken(link.id)
 
 
 def test_the_key_is_answered_not_repeated(ws_call: Upgrade) -> None:
