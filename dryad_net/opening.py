@@ -5,6 +5,7 @@ What is in the messages, and what they mean, is in ``handshake``; TLS is in ``tl
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -26,11 +27,16 @@ BODY_SECONDS = 1.0
 
 
 class Opening:
-    """A handshake that is under way on a connection. The lock belongs to whoever goes on with it."""
+    """A handshake that is under way on a connection. The lock belongs to whoever goes on with it.
 
-    __slots__ = ("lock", "started", "tls")
+    answering: held from our answer, if we are the one who gives it, until the connection is open, and by
+    who closes it: a peer who has been told that it is open gets a Close.
+    """
+
+    __slots__ = ("answering", "lock", "started", "tls")
 
     def __init__(self) -> None:
+        self.answering: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         self.lock = threading.Lock()
         self.started = False
         self.tls: Tls | None = None
@@ -149,6 +155,7 @@ class ServerOpening(Opening):
 
     def __init__(self, settings: handshake.Settings, context: ssl.SSLContext | None) -> None:
         super().__init__()
+        self.answering = threading.RLock()
         self._settings = settings
         self._context = context
 
@@ -166,11 +173,11 @@ class ServerOpening(Opening):
                 raise self.cut_off(connection) or NetworkError("the client closed the connection during the handshake")
             return False
         answer = handshake.answer(head, self._settings)
-        connection.send_now(answer.response)
         if answer.agreement is None:
+            connection.send_now(answer.response)
             raise NetworkError(answer.reason)
         connection.head = head
-        connection.opened(answer.agreement)
+        connection.opened(answer.agreement, answer.response)
         return True
 
     def refuse(self, connection: Connection, status: int, reason: str) -> bool:

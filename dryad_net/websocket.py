@@ -21,7 +21,7 @@ from .threads import take
 from .url import parse
 
 if TYPE_CHECKING:
-    from .deflate import Deflater, Parameters
+    from .deflate import Deflater, Inflater, Parameters
     from .websocket_server import Server
 
 # What may wait to be sent to one peer.
@@ -99,20 +99,34 @@ class Connection(websocket.WebSocket):
                 return False
         return False
 
-    def opened(self, agreement: handshake.Agreement) -> None:
-        """The handshake has succeeded."""
-        self.opening = None
-        self.deadline = None
+    def opened(self, agreement: handshake.Agreement, response: bytes = b"") -> None:
+        """The handshake has succeeded, unless the connection was closed meanwhile.
+
+        response: what is still to be sent for it.
+        """
         self.subprotocol = agreement.subprotocol
         self.compression = agreement.compression
         self.connected_at = time.time()
         inflater, deflater = compressors(agreement.compression, self.server is None)
-        self.open(inflater, deflater)
+        if not self._answer_and_open(response, inflater, deflater):
+            return
+        self.opening = None
         log.note(log.DEBUG, self, "handshake complete, %s", "compressed" if inflater is not None else "not compressed")
         if self.server is not None:
             self.server.completed(self)
         self._begin_keepalive()
         self._let_service_watch()
+
+    def _answer_and_open(self, response: bytes, inflater: Inflater | None, deflater: Deflater | None) -> bool:
+        opening = self.opening
+        if opening is None:
+            return False  # closed by another thread
+        with opening.answering:
+            if self.is_closed():
+                return False
+            if response:
+                self.send_now(response)
+            return self.open(inflater, deflater)
 
     def fail_opening(self, error: NetworkError) -> None:
         """The handshake has failed; for a connection of our own, the next call says why."""
@@ -141,7 +155,7 @@ class Connection(websocket.WebSocket):
         self.set_ping_watch(self.keeps_alive)
         self.pinged_at = None
         if self.opening is None and self.is_open():
-            self.deadline = time.monotonic() + KEEPALIVE_SECONDS if self.keeps_alive else None
+            self._set_deadline(time.monotonic() + KEEPALIVE_SECONDS if self.keeps_alive else None)
             with contextlib.suppress(OSError):  # no thread to be had: TCP's own probes are left
                 service.schedule(self)
 
@@ -165,6 +179,15 @@ class Connection(websocket.WebSocket):
     def _hand_over(self, events: int) -> None:
         with contextlib.suppress(OSError, MemoryError):
             service.hand_over(self, events)
+
+    def _set_deadline(self, deadline: float | None) -> None:
+        """Set the deadline, unless another thread has ended the connection meanwhile: the end has one of its own."""
+        self.deadline = deadline
+        # In this order, as ending() sets its own when this can be seen: whichever is set last is the end's.
+        if self.is_closed() or self.is_over():
+            self.deadline = None if self.fileno() < 0 else time.monotonic() + service.CLOSE_SECONDS
+            with contextlib.suppress(OSError):  # no thread to be had, as where it was ended
+                service.schedule(self)
 
     def unsent(self) -> bool:
         """Is anything sent before the close not with the peer yet?"""
@@ -227,7 +250,7 @@ class Connection(websocket.WebSocket):
         return True
 
     def _go_on_unasked(self, opening: Opening) -> None:
-        self.deadline = None
+        self._set_deadline(None)
         if self.complete_handshake(0):
             return
         patience_ms = opening.patience_ms()
@@ -242,7 +265,7 @@ class Connection(websocket.WebSocket):
 
         until: monotonic seconds; nothing that a poller could tell happens then.
         """
-        self.deadline = until
+        self._set_deadline(until)
         self._hand_over(poll.READ)
 
     def _check_keepalive(self) -> None:
@@ -253,14 +276,14 @@ class Connection(websocket.WebSocket):
                 return
         now = time.monotonic()
         silence = self.silence()
-        self.deadline = now + KEEPALIVE_SECONDS
+        self._set_deadline(now + KEEPALIVE_SECONDS if self.keeps_alive else None)
         if not self.keeps_alive:
-            self.deadline = None
-        elif self.is_paused():
+            return
+        if self.is_paused():
             self.pinged_at = None  # nothing is heard, because the script does not read
         elif silence < KEEPALIVE_SECONDS:
             self.pinged_at = None
-            self.deadline = now + KEEPALIVE_SECONDS - silence
+            self._set_deadline(now + KEEPALIVE_SECONDS - silence)
         elif self.pinged_at is None or silence < now - self.pinged_at:
             self.pinged_at = now
             self.ping_now()
@@ -316,8 +339,10 @@ class Connection(websocket.WebSocket):
             self.server.clients.pop(self.id, None)
 
     def _close(self, code: int, reason: str, wait_for_peer: bool) -> None:
-        if not self.begin_closing(code, reason, wait_for_peer):
-            return
+        opening = self.opening
+        with contextlib.nullcontext() if opening is None else opening.answering:
+            if not self.begin_closing(code, reason, wait_for_peer):
+                return
         self.opening = None
         self._leave_table()
         if self.is_closing() and self.id:

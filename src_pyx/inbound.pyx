@@ -61,11 +61,17 @@ cdef class Inbound(Source):
         raise NotImplementedError
 
     def open(self, inflater, deflater):
-        """The handshake is complete; what compresses, if that was agreed."""
+        """The handshake is complete; what compresses, if that was agreed.
+
+        Returns False if it was closed before: then it stays so.
+        """
         self.messages.set_inflater(inflater)
         self.set_deflater(deflater)
         self.heard = dryad_now()
-        self.state = OPEN
+        if self.closed:
+            return False
+        self.state = OPEN  # without anything between that lets other threads run, who close
+        return True
 
     # ---- receiving
 

@@ -188,9 +188,10 @@ cdef class WebSocket(Inbound):
         wait_for_peer: the state is "closing" until it has answered.
         Returns False if that was done before.
         """
-        cdef bint was_open = self.state == OPEN
+        cdef bint was_open
         if not Socket.begin_close(self):
             return False
+        was_open = self.state == OPEN  # only now: from here on open() leaves it as it is
         self.texts = self.binaries = self.slot = self.held = None
         self.unread = self.slot_cost = 0
         if was_open:

@@ -39,11 +39,10 @@ class Framed(Transmitter):
         self._send_message(opcode, payload, deadline_after(self.timeout_ms))
 
     def _check_open(self) -> None:
+        complete = self._closed or self.state != CONNECTING or self.complete_handshake(self.timeout_ms)
         if self._closed:
             raise IdError("closed")
-        if self.state == CONNECTING and not self.complete_handshake(self.timeout_ms):
-            if self._closed:
-                raise IdError("closed")
+        if not complete:
             raise NetworkTimeoutError("the handshake was not complete before the time was up")
         if self.state != OPEN or self._broken:
             self._raise_trouble()

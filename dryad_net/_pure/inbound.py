@@ -64,12 +64,19 @@ class Inbound(Source):
         """There is something to do that no poller shows; the subclass knows who does it."""
         raise NotImplementedError
 
-    def open(self, inflater: Any, deflater: Any) -> None:
-        """The handshake is complete; what compresses, if that was agreed."""
-        self._messages.set_inflater(inflater)
-        self._deflater = deflater
-        self._heard = time.monotonic()
-        self.state = OPEN
+    def open(self, inflater: Any, deflater: Any) -> bool:
+        """The handshake is complete; what compresses, if that was agreed.
+
+        Returns False if it was closed before: then it stays so.
+        """
+        with self._lock:
+            self._messages.set_inflater(inflater)
+            self._deflater = deflater
+            self._heard = time.monotonic()
+            if self._closed:
+                return False
+            self.state = OPEN
+            return True
 
     # ---- receiving
 

@@ -187,9 +187,9 @@ class WebSocket(Inbound):
         Returns False if that was done before.
         """
         with self._lock:
-            was_open = self.state == OPEN
             if not self.begin_close():
                 return False
+            was_open = self.state == OPEN
             for queue in self._queues.values():
                 queue.clear()
             self._unread = 0

@@ -1,0 +1,162 @@
+"""Closing by one thread while another, or the background, is in the middle of something with the same connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support import Running, code_of, wait_until
+from ws_support import (
+    SOON_MS,
+    Peer,
+    Upgrade,
+    WsLink,
+    request,
+    response,
+    shorten,
+    status_of,
+)
+
+import dryad_net as net
+from dryad_net import handshake
+from dryad_net.table import table
+from dryad_net.websocket import Connection
+from dryad_net.websocket_server import Server
+
+CALLS: dict[str, Callable[[int], object]] = {
+    "send": lambda identifier: net.native_ws_send(identifier, "x"),
+    "ping": net.native_ws_ping,
+    "recv_blocking": lambda identifier: net.native_ws_recv_blocking(identifier, SOON_MS),
+    "recv_binary_blocking": lambda identifier: net.native_ws_recv_binary_blocking(identifier, SOON_MS),
+    "is_connected": net.native_ws_is_connected,
+}
+# What they say where the connection is closed meanwhile.
+OUTCOMES = {
+    "send": "E3029",
+    "ping": "E3029",
+    "recv_blocking": None,
+    "recv_binary_blocking": None,
+    "is_connected": False,
+}
+
+
+def outcome(call: Callable[[int], object], identifier: int) -> object:
+    """What a call returns, or the code of its error."""
+    try:
+        return call(identifier)
+    except net.DryadNetError as error:
+        return error.code
+
+
+def after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[..., object]) -> None:
+    """Have ``act`` happen behind it, the next time that a function is called; called with the same arguments."""
+    function = getattr(owner, name)
+
+    def early(*args: Any) -> Any:
+        monkeypatch.setattr(owner, name, function)
+        result = function(*args)
+        act(*args)
+        return result
+
+    monkeypatch.setattr(owner, name, early)
+
+
+# ---- our own handshake
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_closing_while_a_call_takes_the_answer(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The server keeps its socket open: nothing but the limit of the close gives the descriptor back."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.3)
+    link = ws_call()
+    connection = table.objects[link.id]
+    after(
+        monkeypatch,
+        handshake.ClientHandshake,
+        "accept",
+        lambda *_: Running(net.native_ws_close, link.id).result(),
+    )
+    calling = Running(outcome, CALLS[name], link.id)
+    link.peer.say(response(link.peer.head()))
+    assert calling.result() == OUTCOMES[name]
+    assert net.native_ws_get_state(link.id) == "closed"
+    assert link.peer.ended()
+    wait_until(lambda: connection.fileno() < 0, what="the descriptor is given back")
+    assert not connection.is_open()
+
+
+def test_closing_while_the_background_takes_the_answer(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch, CLOSE_SECONDS=0.3)
+    link = ws_call()
+    connection = table.objects[link.id]
+    after(
+        monkeypatch,
+        handshake.ClientHandshake,
+        "accept",
+        lambda *_: Running(net.native_ws_close, link.id).result(),
+    )
+    link.peer.say(response(link.peer.head()))
+    assert link.peer.ended()
+    wait_until(lambda: connection.fileno() < 0, what="the descriptor is given back")
+    assert net.native_ws_get_state(link.id) == "closed"
+    assert not connection.is_open()
+
+
+@pytest.mark.parametrize("enable", [True, False])
+def test_closing_while_keepalive_is_set(ws_link: WsLink, monkeypatch: pytest.MonkeyPatch, enable: bool) -> None:
+    """The limit of the close stays, although keepalive has one of its own, or none."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.3)
+    connection = table.objects[ws_link.id]
+    after(monkeypatch, Connection, "is_open", lambda _: Running(net.native_ws_close, ws_link.id).result())
+    net.native_ws_set_keepalive(ws_link.id, enable)
+    assert ws_link.peer.closing()[0] == 1000
+    wait_until(lambda: connection.fileno() < 0, what="the descriptor is given back")
+
+
+# ---- a server that is stopped
+
+
+def gone(server: int) -> None:
+    """Nothing is left of a server that is stopped."""
+    assert code_of(net.native_ws_accept, server) == "E3029"
+    assert not [found for found in table.objects.values() if getattr(getattr(found, "server", None), "id", 0) == server]
+
+
+def test_stopping_before_the_answer_goes_out(
+    ws_server: int, ws_knock: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it does not go out: whoever is told that it is open is told of the end too."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.3)
+    begun: list[Connection] = []
+    after(monkeypatch, Server, "_apply_settings", lambda _, client: begun.append(client))
+    after(monkeypatch, handshake, "answer", lambda *_: Running(net.native_ws_stop_server, ws_server).result())
+    peer = ws_knock(ws_server)
+    peer.say(request())
+    assert peer.body() == b""
+    wait_until(lambda: begun[0].fileno() < 0, what="the descriptor is given back")
+    assert not begun[0].is_open()
+    gone(ws_server)
+
+
+def test_stopping_behind_the_answer(
+    ws_server: int, ws_knock: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has its 101, and so it gets its Close."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.3)
+    begun: list[Connection] = []
+    stopping: list[Running] = []
+    after(monkeypatch, Server, "_apply_settings", lambda _, client: begun.append(client))
+    after(
+        monkeypatch,
+        Connection,
+        "send_now",
+        lambda *_: stopping.append(Running(net.native_ws_stop_server, ws_server).wait_asleep()),
+    )
+    peer = ws_knock(ws_server)
+    peer.say(request())
+    assert status_of(peer.head()) == 101
+    assert peer.closing()[0] == 1001
+    wait_until(lambda: begun[0].fileno() < 0, what="the descriptor is given back")
+    stopping[0].result()
+    gone(ws_server)
