@@ -328,12 +328,13 @@ class Connection(websocket.WebSocket):
         except MemoryError:
             # What it still held is lost then; the descriptor and the ID must not be.
             self.abort()
-            self._leave_table()
+            self.leave_table()
             closing.pop(self.id, None)
             service.withdraw(self)
             raise
 
-    def _leave_table(self) -> None:
+    def leave_table(self) -> None:
+        """Have its ID closed for ever."""
         table.retire(self.id)
         if self.server is not None:
             self.server.clients.pop(self.id, None)
@@ -344,7 +345,7 @@ class Connection(websocket.WebSocket):
             if not self.begin_closing(code, reason, wait_for_peer):
                 return
         self.opening = None
-        self._leave_table()
+        self.leave_table()
         if self.is_closing() and self.id:
             closing[self.id] = self
         log.note(log.DEBUG, self, "closed (%d)", self.close_code or code)

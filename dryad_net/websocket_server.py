@@ -94,8 +94,9 @@ class Server(sock.Listener):
         client = Connection(handle, ServerOpening(self.settings, self.context), peer, self)
         log.note(log.DEBUG, client, "came to server %d", self.id)
         self._apply_settings(client)
-        self.pending[client] = None
         client.deadline = time.monotonic() + HANDSHAKE_SECONDS
+        self.pending[client] = None
+        self._close_if_stopped(client)
         try:
             events = client.work()
             if events:
@@ -118,13 +119,16 @@ class Server(sock.Listener):
 
     def completed(self, client: Connection) -> None:
         """A client's handshake has succeeded."""
-        self.pending.pop(client, None)
-        if self.is_closed():
-            client.close(GOING_AWAY)
-            return
         self.ready.append(client)
+        self.pending.pop(client, None)  # only now: at any moment stop() finds it in one of the two
+        self._close_if_stopped(client)
         self.attention = True
         self.poke()
+
+    def _close_if_stopped(self, client: Connection) -> None:
+        """Close a client that has come to where stop(), in another thread, may have looked before."""
+        if self.is_closed():
+            client.close(GOING_AWAY)
 
     def failed(self, client: Connection, error: NetworkError) -> None:
         """A client's handshake has failed, or took too long."""
@@ -163,13 +167,18 @@ class Server(sock.Listener):
         except MemoryError:
             self.clients.pop(client.id, None)
             self.ready.appendleft(client)
+            self._close_if_stopped(client)
             raise
+        self._close_if_stopped(client)
         # In this order, because the background may find another one ready at any moment.
         self.attention = False
         if self.ready:
             self.attention = True
         log.note(log.DEBUG, client, "accepted by server %d", self.id)
         self._go_on()
+        if client.is_closed():
+            client.leave_table()  # which stop() did before it was there, perhaps
+            return None
         return client
 
     def _name(self, client: Connection, identifier: int) -> Connection:

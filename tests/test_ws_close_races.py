@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,18 @@ def outcome(call: Callable[[int], object], identifier: int) -> object:
         return call(identifier)
     except net.DryadNetError as error:
         return error.code
+
+
+def before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[..., object]) -> None:
+    """Have ``act`` happen first, the next time that a function is called; called with the same arguments."""
+    function = getattr(owner, name)
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(owner, name, function)
+        act(*args)
+        return function(*args)
+
+    monkeypatch.setattr(owner, name, late)
 
 
 def after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[..., object]) -> None:
@@ -159,4 +172,51 @@ def test_stopping_behind_the_answer(
     assert peer.closing()[0] == 1001
     wait_until(lambda: begun[0].fileno() < 0, what="the descriptor is given back")
     stopping[0].result()
+    gone(ws_server)
+
+
+def test_stopping_while_a_client_becomes_ready(
+    ws_server: int, ws_knock: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just after its server was seen to be running."""
+    background: list[int] = []
+    is_closed = Server.is_closed
+
+    def stopped_after(server: Server) -> bool:
+        closed = is_closed(server)
+        if background == [threading.get_ident()]:
+            background.clear()
+            Running(net.native_ws_stop_server, ws_server).result()
+        return closed
+
+    monkeypatch.setattr(Server, "is_closed", stopped_after)
+    before(monkeypatch, Server, "completed", lambda *_: background.append(threading.get_ident()))
+    peer = ws_knock(ws_server)
+    peer.say(request())
+    assert status_of(peer.head()) == 101
+    assert peer.closing()[0] == 1001
+    gone(ws_server)
+
+
+@pytest.mark.parametrize("where", ["before it has an ID", "before the ID is known", "when it is among the clients"])
+def test_stopping_in_the_middle_of_an_accept(
+    ws_server: int, ws_knock: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The client that is just being handed out is closed as the others are."""
+    peer = ws_knock(ws_server)
+    peer.say(request())
+    assert status_of(peer.head()) == 101
+    assert net.native_net_wait([ws_server], SOON_MS) == [ws_server]
+
+    def stop(*_: object) -> None:
+        Running(net.native_ws_stop_server, ws_server).result()
+
+    if where == "before it has an ID":
+        before(monkeypatch, Server, "_apply_settings", stop)
+    elif where == "before the ID is known":
+        after(monkeypatch, Server, "_name", stop)
+    else:
+        after(monkeypatch, table, "add", stop)
+    assert net.native_ws_accept(ws_server) is None
+    assert peer.closing()[0] == 1001
     gone(ws_server)
