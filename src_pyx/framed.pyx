@@ -336,9 +336,13 @@ cdef class Framed(Transmitter):
             self.wait_for_turn(deadline)
         with self.encoding:
             self.queue_encoded(opcode, data[:size])
-        while not self.flush_queue():
-            if not self.wait_to_send(deadline):
-                break
+            self.own_left = self.outgoing_size
+        try:
+            while not self.flush_queue():
+                if not self.wait_to_send(deadline):
+                    break
+        finally:
+            self.own_left = 0
         if self.broken:
             self.raise_trouble()
         if self.closed:

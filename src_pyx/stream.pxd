@@ -8,6 +8,7 @@ cdef class Stream(Receiver):
     cdef bint told_end
     cdef object outgoing
     cdef Py_ssize_t outgoing_offset
+    cdef Py_ssize_t own_left  # of it, what a send that is waiting has queued
     cdef readonly Py_ssize_t outgoing_size
 
     cdef int check_writable(self) except -1

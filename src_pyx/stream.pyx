@@ -216,6 +216,7 @@ cdef class Stream(Receiver):
             if self.outgoing_size == 0:
                 return True  # dropped meanwhile
             self.outgoing_size -= n
+            self.own_left = max(self.own_left - n, 0)
             self.outgoing_offset += n
             if self.outgoing_offset == len(chunk):
                 self.outgoing.popleft()
@@ -225,7 +226,7 @@ cdef class Stream(Receiver):
 
     cdef void clear_queue(self):
         self.outgoing = None
-        self.outgoing_size = self.outgoing_offset = 0
+        self.outgoing_size = self.outgoing_offset = self.own_left = 0
 
     def finish_close(self):
         """One step towards the end: flush, send our end of stream, read away what still comes.

@@ -273,7 +273,8 @@ cdef class Transmitter(Stream):
         cdef Py_ssize_t queued
         if self.state != OPEN or self.broken or self.closed:
             return False
-        queued = self.outgoing_size
+        # What a send of the script's own has queued waits as long as that does, and says nothing of the peer.
+        queued = self.outgoing_size - self.own_left
         if queued and queued + len(payload) > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return False
@@ -289,7 +290,7 @@ cdef class Transmitter(Stream):
             self.transmit(self.wire(opcode, payload))
         if self.broken:
             return False
-        if self.outgoing_size > limit:
+        if self.outgoing_size - self.own_left > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return False
         self.messages_sent += 1

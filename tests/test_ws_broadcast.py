@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -211,3 +213,22 @@ def test_in_fragments_of_each_clients_size(ws_server: int, ws_dial: Upgrade) -> 
         frames = cut.peer.frames()
         assert frames[0].opcode == opcode
         assert [len(each.payload) for each in frames] == [10, 10, 5]
+
+
+@pytest.mark.parametrize("offer", [(), ("Sec-WebSocket-Extensions: permessage-deflate",)], ids=["plain", "compressed"])
+def test_what_a_send_of_ones_own_has_queued_is_no_slow_client(
+    ws_server: int, ws_dial: Upgrade, offer: tuple[str, ...]
+) -> None:
+    """A message of more than may wait for a client is on its way when another thread tells everybody something."""
+    net.native_ws_set_compression(ws_server, bool(offer))
+    link = ws_dial(ws_server, *offer, recv_buffer=65536)
+    net.native_ws_set_timeout(link.id, -1)
+    large = random.Random(1).randbytes(28 * MIB)
+    sender = Running(net.native_ws_send_binary, link.id, large).wait_asleep()
+    assert net.native_ws_broadcast(ws_server, "beside it") == 1
+    inflate = zlib.decompressobj(-15).decompress
+    for message in (large, b"beside it"):
+        payload = b"".join(frame.payload for frame in link.peer.frames())
+        # RFC 7692, 7.2.2: what its sender has taken off.
+        assert (inflate(payload + b"\0\0\xff\xff") if offer else payload) == message
+    sender.result()

@@ -89,7 +89,13 @@ class Framed(Transmitter):
         """Queue the message, and send until the time is up; the rest is the background's."""
         with self._lock:
             wire = self._queue_encoded(opcode, data)
-            size = len(wire)
+            self._own_left = self.outgoing_size
+        try:
+            self._send_queued(wire, deadline)
+        finally:
+            self._own_left = 0
+
+    def _send_queued(self, wire: memoryview, deadline: float | None) -> None:
         while True:
             with self._lock:
                 flushed = self._flush_queue()
@@ -102,7 +108,7 @@ class Framed(Transmitter):
                 with self._lock:
                     if untouched and self._tls is None and self._deflater is None:
                         self._outgoing.remove(wire)
-                        self.outgoing_size -= size
+                        self.outgoing_size -= len(wire)
                         raise IdError("closed") if self._closed else NetworkTimeoutError(_NOTHING_SENT)
                 if self._closed:
                     raise IdError("closed")

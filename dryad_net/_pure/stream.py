@@ -29,6 +29,7 @@ class Stream(Receiver):
         self._outgoing: deque[memoryview] = deque()
         self._progress: tuple[memoryview, list[int]] | None = None  # what was sent of the first of them
         self.outgoing_size = 0
+        self._own_left = 0  # of it, what a send that is waiting has queued
 
     def _check_writable(self) -> None:
         if self._closed:
@@ -159,13 +160,14 @@ class Stream(Receiver):
             else:
                 self._outgoing[0] = rest[sent:]
             self.outgoing_size -= sent
-        self.outgoing_size = 0
+            self._own_left = max(self._own_left - sent, 0)
+        self.outgoing_size = self._own_left = 0
         self._progress = None  # the last message is not held any longer
         return True
 
     def _clear_queue(self) -> None:
         self._outgoing.clear()
-        self.outgoing_size = 0
+        self.outgoing_size = self._own_left = 0
 
     def finish_close(self) -> int:
         """One step towards the end: flush, send our end of stream, read away what still comes.

@@ -197,7 +197,9 @@ class Transmitter(Stream):
         with self._lock:
             if self.state != OPEN or self._broken or self._closed or self._encoding:
                 return False
-            if not self.outgoing_size or self.outgoing_size + len(payload) <= limit:
+            # What a send of the script's own has queued waits as long as that does, and says nothing of the peer.
+            queued = self.outgoing_size - self._own_left
+            if not queued or queued + len(payload) <= limit:
                 plain = self._tls is None and self._deflater is None
                 shared = plain and len(payload) <= self._messages.max_frame_size
                 if shared:
@@ -206,7 +208,7 @@ class Transmitter(Stream):
                     self._encode_and_send(opcode, payload)
                 if self._broken:
                     return False
-                if self.outgoing_size <= limit:
+                if self.outgoing_size - self._own_left <= limit:
                     self.messages_sent += 1
                     self.bytes_sent += len(payload)
                     return True
