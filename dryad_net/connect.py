@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 from ._backend import sock
 from .addresses import Resolved, join_host_port, resolve
 from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error, words_for
+from .options import OOBINLINE
 from .threads import UNHEARD_SECONDS
 
 CONNECT_SECONDS = 30.0
@@ -96,6 +97,7 @@ class _Race:
             return None
         self._running.add(attempt)
         attempt.setblocking(False)
+        attempt.setsockopt(*OOBINLINE, 1)
         failed = attempt.connect_ex(address.sockaddr)
         if failed in _IN_PROGRESS:
             self._selector.register(attempt, selectors.EVENT_WRITE)

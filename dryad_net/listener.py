@@ -8,7 +8,7 @@ from . import log, service
 from ._backend import sock
 from .addresses import Resolved, join_host_port, read_ip
 from .errors import from_os_error
-from .options import Inherited, Linger, Option
+from .options import OOBINLINE, Inherited, Linger, Option
 from .stream import Connection
 from .table import table
 
@@ -142,6 +142,7 @@ def _open_address(address: Resolved, shared: bool, both_families: bool = False) 
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.setsockopt(*OOBINLINE, 1)
         listening.bind(address.sockaddr)
         listening.listen(socket.SOMAXCONN)
     except BaseException:

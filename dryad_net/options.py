@@ -28,6 +28,8 @@ KEEPALIVE = Option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 REUSEADDR = Option(socket.SOL_SOCKET, socket.SO_REUSEADDR)
 # Windows has no such option; setting it there is an error that says so.
 REUSEPORT = Option(socket.SOL_SOCKET, getattr(socket, "SO_REUSEPORT", -1))
+# Urgent data stays in the stream, in its place (RFC 6093, 5); clients of a listening socket inherit it.
+OOBINLINE = Option(socket.SOL_SOCKET, socket.SO_OOBINLINE)
 BROADCAST = Option(socket.SOL_SOCKET, socket.SO_BROADCAST)
 RECV_BUFFER = Option(socket.SOL_SOCKET, socket.SO_RCVBUF)
 SEND_BUFFER = Option(socket.SOL_SOCKET, socket.SO_SNDBUF)

@@ -24,6 +24,19 @@ WAITING: list[Callable[[int, object], object]] = [
 ]
 
 
+@pytest.mark.parametrize("ours", ["own", "accepted"])
+def test_urgent_data_stays_in_the_stream(link: Link, server: int, dial: Callable[..., Link], ours: str) -> None:
+    """RFC 6093, 5. Without SO_OOBINLINE, its last byte would be lost."""
+    sender = link if ours == "own" else dial(server)
+    sender.raw.sendall(b"abc")
+    sender.raw.send(b"d", socket.MSG_OOB)
+    sender.raw.sendall(b"efg")
+    got = b""
+    while len(got) < 7:
+        got += net.native_tcp_recv_bytes_blocking(sender.id, 100, SOON_MS) or b""
+    assert got == b"abcdefg"
+
+
 def test_null_where_nothing_is_there(link: Link) -> None:
     assert net.native_tcp_recv(link.id, 10) is None
     assert net.native_tcp_recv_bytes(link.id, 10) is None

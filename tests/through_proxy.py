@@ -43,6 +43,9 @@ LEFT_OUT: dict[str, list[str]] = {
         "test_ws_sending::test_receiving_goes_on_while_sending_waits",
         "test_ws_sending::test_the_kernel_takes_the_beginning_of_a_message",
     ],
+    "what is urgent: the proxy does not carry it": [
+        "test_tcp_recv::test_urgent_data_stays_in_the_stream",
+    ],
     "a reset: it takes with it what the proxy still holds, and does not come as soon": [
         "test_tcp_broken::test_connected_while_something_is_unread",
         "test_tcp_broken::test_what_came_before_the_reset_is_read_first",
