@@ -66,45 +66,31 @@ class Parameters(NamedTuple):
 class Deflater:
     """Compresses messages. Owns zlib's state, from the first message on."""
 
-    __slots__ = ("_begun", "_compressor", "_keeps_context", "_window_bits")
+    __slots__ = ("_compressor", "_keeps_context", "_window_bits")
 
     def __init__(self, window_bits: int, no_context_takeover: bool) -> None:
         self._window_bits = max(min(window_bits, _WINDOW_BITS), _SMALLEST_FOR_ZLIB)
         self._keeps_context = not no_context_takeover
         self._compressor: zlib._Compress | None = None
-        self._begun = 0  # how many messages
 
     def deflate(self, data: ReadableBuffer) -> bytes:
         """A whole message's payload, compressed."""
         view = memoryview(data)
         if not view.nbytes:
             return _EMPTY
-        self._begun = begun = self._begun + 1
         # Where a signal's handler raises in here, nobody has the compressor any more: what it was given and has not
         # told would come out with the next message.
         compressor, self._compressor = self._compressor, None
         if compressor is None:
-            compressor = self._new()
-        compressed = _compress(compressor, view)
-        if self._begun != begun:
-            # A handler has sent a message in the middle, which goes out first: this one may not refer to what was
-            # before that, nor a later one to this.
-            compressed = _compress(self._new(), view)
-            self._compressor = None
-        elif self._keeps_context:
+            compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -self._window_bits, _MEMORY_LEVEL)
+        compressed = (compressor.compress(view) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
+        if self._keeps_context:
             self._compressor = compressor
         return compressed
-
-    def _new(self) -> zlib._Compress:
-        return zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -self._window_bits, _MEMORY_LEVEL)
 
     def forget(self) -> None:
         """Give the memory back: the next message refers to none before it, which is always allowed."""
         self._compressor = None
-
-
-def _compress(compressor: zlib._Compress, view: memoryview) -> bytes:
-    return (compressor.compress(view) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
 
 
 class Inflater:

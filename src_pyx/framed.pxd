@@ -32,6 +32,7 @@ cdef class Framed(Transmitter):
     cdef Py_ssize_t send_chunk(self, Outgoing *out) noexcept
     cdef int queue_rest(self, Outgoing *out, char *block) except -1
     cdef int send_encoded(self, int opcode, const char *data, size_t size, int64_t deadline) except -1
+    cdef int queue_compressed(self, int opcode, bytes data) except -1
     cdef bint wait_to_send(self, int64_t deadline) except -1
     cdef int end_protocol(self, int state, int code, str reason) except -1
     cdef bint pump(self, bint in_background) except -1

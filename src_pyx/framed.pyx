@@ -334,9 +334,8 @@ cdef class Framed(Transmitter):
                 self.check_open()
                 raise NetworkTimeoutError("nothing was sent before the time was up")
             self.wait_for_turn(deadline)
-        with self.encoding:
-            self.queue_encoded(opcode, data[:size])
-            self.own_left = self.outgoing_size
+        self.queue_compressed(opcode, data[:size])
+        self.own_left = self.outgoing_size
         try:
             while not self.flush_queue():
                 if not self.wait_to_send(deadline):
@@ -348,6 +347,19 @@ cdef class Framed(Transmitter):
         if self.closed:
             raise IdError("closed")
         return 0
+
+    cdef int queue_compressed(self, int opcode, bytes data) except -1:
+        """Compress a message, if that was agreed, and queue it.
+
+        The background answers peers meanwhile, and closes are not held up: zlib has a lock of its own.
+        """
+        cdef object deflater = self.deflater
+        if deflater is None or opcode >= CLOSE:
+            return self.queue_encoded(opcode, data, False)
+        with self.deflating:
+            data = deflater.deflate(data)
+            self.check_open()  # it took a while
+            return self.queue_encoded(opcode, data, True)
 
     # ---- what the receiving half does
 

@@ -16,6 +16,7 @@ cdef class Transmitter(Stream):
     cdef object tls
     cdef object deflater
     cdef object encoding
+    cdef object deflating
     cdef bytes pong_due
     cdef readonly int close_code
     cdef readonly str close_reason
@@ -24,11 +25,14 @@ cdef class Transmitter(Stream):
     cdef bint close_sent
 
     cdef bint is_plain(self) noexcept
-    cdef bytes wire(self, int opcode, data)
-    cdef bytes encoded(self, int opcode, data)
+    cdef bytes wire(self, int opcode, data, bint compressed)
+    cdef bytes encoded(self, int opcode, data, bint compressed)
     cdef bytes encrypted(self, bytes data)
     cdef int unwire(self, str reason=*) except -1
-    cdef int queue_encoded(self, int opcode, data) except -1
+    cdef int queue_encoded(self, int opcode, data, bint compressed) except -1
+    cdef int queue_wire(self, int opcode, data, bint compressed) except -1
+    cdef int transmit_encoded(self, int opcode, bytes payload, bint compressed) except -1
+    cdef int offer_encoded(self, int opcode, bytes payload) except -1
     cdef int lock_encoding(self) except -1
     cdef int queue_last(self, bytes data) except -1
     cdef int queue_first(self, bytes data) except -1

@@ -4,7 +4,7 @@ What the kernel has no room for waits in the stream's queue, and so does whateve
 between the bytes of a message that is being sent.
 """
 
-from threading import RLock
+from threading import Lock, RLock
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t
@@ -51,8 +51,8 @@ cdef class Transmitter(Stream):
         self.lock_encoding()
 
     cdef int lock_encoding(self) except -1:
-        """Have one thread at a time encode: ciphertext and deflate must go out in the order they were made,
-        and zlib and OpenSSL give up the GIL in the middle."""
+        """Have one thread at a time encrypt and decrypt: ciphertext must go out in the order it was made, and OpenSSL
+        gives up the GIL in the middle."""
         if self.encoding is None:
             self.encoding = RLock()
         return 0
@@ -60,8 +60,8 @@ cdef class Transmitter(Stream):
     def set_deflater(self, deflater):
         """Have messages compressed by this; None: not compressed."""
         self.deflater = deflater
-        if deflater is not None:
-            self.lock_encoding()
+        if deflater is not None and self.deflating is None:
+            self.deflating = Lock()
 
     def take_deflater(self):
         """Compress no more. Returns what has done it."""
@@ -81,10 +81,10 @@ cdef class Transmitter(Stream):
         """Does the wire carry frames that need nothing but a header and perhaps a mask?"""
         return self.tls is None and self.deflater is None
 
-    cdef bytes wire(self, int opcode, data):
-        """A message or control frame as the bytes that carry it."""
+    cdef bytes wire(self, int opcode, data, bint compressed):
+        """A message, compressed or not, or a control frame as the bytes that carry it."""
         try:
-            return self.encoded(opcode, data)
+            return self.encoded(opcode, data, compressed)
         except NetworkError:
             raise  # the TLS session has ended
         except MemoryError:
@@ -94,15 +94,12 @@ cdef class Transmitter(Stream):
             self.unwire(INTERRUPTED)
             raise
 
-    cdef bytes encoded(self, int opcode, data):
+    cdef bytes encoded(self, int opcode, data, bint compressed):
         cdef list frames
         cdef size_t offset = 0
         cdef size_t size
         cdef size_t limit = self.messages.max_frame_size
-        cdef bint compressed = self.deflater is not None and opcode < CLOSE
         cdef bytes result
-        if compressed:
-            data = self.deflater.deflate(data)
         size = len(data)
         if size <= limit or opcode >= CLOSE:
             result = build(opcode, data, self.client, True, compressed)
@@ -130,9 +127,15 @@ cdef class Transmitter(Stream):
         self.outgoing_size += len(data)
         return 0
 
-    cdef int queue_encoded(self, int opcode, data) except -1:
+    cdef int queue_encoded(self, int opcode, data, bint compressed) except -1:
         """Encode a message, and queue it behind everything else."""
-        cdef bytes encoded = self.wire(opcode, data)
+        if self.encoding is None:
+            return self.queue_wire(opcode, data, compressed)
+        with self.encoding:
+            return self.queue_wire(opcode, data, compressed)
+
+    cdef int queue_wire(self, int opcode, data, bint compressed) except -1:
+        cdef bytes encoded = self.wire(opcode, data, compressed)
         try:
             self.queue_last(encoded)
         except MemoryError:
@@ -175,11 +178,14 @@ cdef class Transmitter(Stream):
                 self.leave_to_service()
             self.pong_due = payload
             return 0
+        return self.transmit_encoded(opcode, payload, False)
+
+    cdef int transmit_encoded(self, int opcode, bytes payload, bint compressed) except -1:
         if self.encoding is None:
-            return self.transmit(self.wire(opcode, payload))
+            return self.transmit(self.wire(opcode, payload, compressed))
         with self.encoding:
             try:
-                return self.transmit(self.wire(opcode, payload))
+                return self.transmit(self.wire(opcode, payload, compressed))
             except NetworkError as error:  # the TLS session has ended
                 self.note_trouble(error)
         return 0
@@ -278,16 +284,10 @@ cdef class Transmitter(Stream):
         if queued and queued + len(payload) > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return False
-        if self.encoding is not None:
-            with self.encoding:
-                try:
-                    self.transmit(self.wire(opcode, payload))
-                except NetworkError as error:
-                    self.note_trouble(error)
-        elif len(payload) <= <Py_ssize_t> self.messages.max_frame_size:
+        if self.is_plain() and len(payload) <= <Py_ssize_t> self.messages.max_frame_size:
             self.transmit(frame)
         else:
-            self.transmit(self.wire(opcode, payload))
+            self.offer_encoded(opcode, payload)
         if self.broken:
             return False
         if self.outgoing_size - self.own_left > limit:
@@ -296,6 +296,18 @@ cdef class Transmitter(Stream):
         self.messages_sent += 1
         self.bytes_sent += len(payload)
         return True
+
+    cdef int offer_encoded(self, int opcode, bytes payload) except -1:
+        """Compress a broadcast's message, and send it; or as it is where one is being compressed, by another thread or
+        below a signal's handler: any message may go out so (RFC 7692, 6), and before that one."""
+        cdef object deflater = self.deflater
+        cdef bint compressed = deflater is not None and self.deflating.acquire(False)
+        try:
+            self.transmit_encoded(opcode, deflater.deflate(payload) if compressed else payload, compressed)
+        finally:
+            if compressed:
+                self.deflating.release()
+        return 0
 
     def send_close(self, int code, str reason not None):
         """Send a Close frame, behind everything that is on its way; the second time nothing."""

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from support import Running, run_script, wait_until
+from tls_support import FILES
 from ws_support import WsLink
 
 import dryad_net as net
@@ -225,3 +226,60 @@ for each in ends:
 print("open")
 """
     assert run_script(text) == "open\n"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_nobody_waits_for_a_message_that_is_being_compressed(secure: bool) -> None:
+    """Peers are answered in the background, broadcasts go out, and a close returns at once."""
+    text = """
+import os, random
+secure, cert, key, authority = sys.argv[1] == "True", *sys.argv[2:]
+if secure:
+    server = net.native_ws_listen_tls(0, cert, key)
+net.native_ws_set_compression(server, True)
+port = net.native_ws_get_local_addr(server)["port"]
+
+def friends():
+    own = net.native_ws_connect(f"{'wss' if secure else 'ws'}://127.0.0.1:{port}/")
+    if secure:
+        net.native_ws_set_tls(own, {"ca_file": authority})
+    net.native_ws_set_compression(own, True)
+    net.native_ws_set_timeout(own, 30000)
+    assert net.native_ws_is_connected(own)
+    assert net.native_net_wait([server], 20000) == [server]
+    return own, net.native_ws_accept(server)
+
+own, client = friends()
+other, _ = friends()
+large = random.Random(1).randbytes(48 << 20)
+begun = time.monotonic()
+errors = []
+
+def send():
+    try:
+        net.native_ws_send_binary(client, large)
+    except net.DryadNetError as error:
+        errors.append((error.code, time.monotonic() - begun))
+
+sender = threading.Thread(target=send)
+sender.start()
+time.sleep(0.15)
+net.native_ws_ping(own)  # the background of the other end, which is ours as well, has to read and answer it
+net.native_ws_ping(other)
+assert net.native_ws_broadcast(server, "beside it") == 2
+assert net.native_ws_recv_blocking(own, 20000) == "beside it"
+assert net.native_ws_recv_blocking(other, 20000) == "beside it"
+deadline = time.monotonic() + 20
+while net.native_ws_client_info(other)["latency_ms"] is None and time.monotonic() < deadline:
+    time.sleep(0.005)
+net.native_ws_close(client)
+closed = time.monotonic() - begun
+assert net.native_ws_recv_blocking(own, 20000) is None
+sender.join(30)
+assert not sender.is_alive()
+((code, failed),) = errors
+assert code == "E3029"
+assert closed < failed, (closed, failed)  # all of it while that message was being compressed
+print("well")
+"""
+    assert run_script(RAW + text, secure, FILES.cert, FILES.key, FILES.ca, seconds=90) == "well\n"

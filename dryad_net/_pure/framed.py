@@ -87,13 +87,34 @@ class Framed(Transmitter):
 
     def _send_in_turn_or_queue(self, opcode: int, data: bytes | memoryview, deadline: float | None) -> None:
         """Queue the message, and send until the time is up; the rest is the background's."""
-        with self._lock:
-            wire = self._queue_encoded(opcode, data)
-            self._own_left = self.outgoing_size
+        wire = self._queue_compressed(opcode, data)
         try:
             self._send_queued(wire, deadline)
         finally:
             self._own_left = 0
+
+    def _queue_compressed(self, opcode: int, data: bytes | memoryview) -> memoryview:
+        """Compress a message, if that was agreed, and queue it.
+
+        The background answers peers meanwhile, and closes are not held up: zlib has a lock of its own.
+        """
+        deflater = self._deflater
+        if deflater is None or opcode >= CLOSE:
+            return self._queue_own(opcode, data, False)
+        with self._deflating:
+            try:
+                return self._queue_own(opcode, deflater.deflate(data), True)
+            except BaseException:
+                deflater.forget()  # what was compressed is not sent: nothing may refer to it
+                raise
+
+    def _queue_own(self, opcode: int, data: bytes | memoryview, compressed: bool) -> memoryview:
+        with self._lock:
+            if compressed:
+                self._check_open()  # it took a while
+            wire = self._queue_encoded(opcode, data, compressed)
+            self._own_left = self.outgoing_size
+        return wire
 
     def _send_queued(self, wire: memoryview, deadline: float | None) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,6 +38,7 @@ class Transmitter(Stream):
         self._deflater: Any = None
         self._pong_due: bytes | None = None
         self._turn_taken = False
+        self._deflating = threading.Lock()
         self._encoding = False
         self._close_sent = False
         self.close_code = 0
@@ -74,13 +76,13 @@ class Transmitter(Stream):
         """Take no larger messages."""
         self._messages.max_message_size = size
 
-    def _queue_encoded(self, opcode: int, data: bytes | memoryview) -> memoryview:
+    def _queue_encoded(self, opcode: int, data: bytes | memoryview, compressed: bool) -> memoryview:
         """Encode a message and queue it behind everything else: in one, so that no handler sends in between."""
         if self._encoding:
             raise NetworkError("this thread is in the middle of sending on it already")
         self._encoding = True
         try:
-            wire = memoryview(self._wire(opcode, data))
+            wire = memoryview(self._wire(opcode, data, compressed))
             self._outgoing.append(wire)
             self.outgoing_size += len(wire)
         except NetworkError:
@@ -88,17 +90,13 @@ class Transmitter(Stream):
         except BaseException:
             if self._tls is not None:  # nothing can be sent after half of something
                 self.drop(_INTERRUPTED)
-            elif self._deflater is not None:
-                self._deflater.forget()  # what was compressed is not sent: nothing may refer to it
             raise
         finally:
             self._encoding = False
         return wire
 
-    def _wire(self, opcode: int, data: bytes | memoryview) -> bytes:
-        compressed = self._deflater is not None and opcode < CLOSE
-        if compressed:
-            data = self._deflater.deflate(data)
+    def _wire(self, opcode: int, data: bytes | memoryview, compressed: bool) -> bytes:
+        """A message, compressed or not, or a control frame as the bytes that carry it."""
         limit = self._messages.max_frame_size
         size = len(data)
         if size <= limit or opcode >= CLOSE:
@@ -136,13 +134,13 @@ class Transmitter(Stream):
                     self.leave_to_service()
                 self._pong_due = payload
                 return
-            self._encode_and_send(opcode, payload)
+            self._encode_and_send(opcode, payload, False)
 
-    def _encode_and_send(self, opcode: int, payload: bytes) -> None:
+    def _encode_and_send(self, opcode: int, payload: bytes, compressed: bool) -> None:
         if not self._may_transmit():
             return
         try:
-            self._queue_encoded(opcode, payload)
+            self._queue_encoded(opcode, payload, compressed)
         except NetworkError as error:  # the TLS session has ended
             self._note_trouble(error)
         else:
@@ -205,7 +203,7 @@ class Transmitter(Stream):
                 if shared:
                     self._transmit(frame)
                 else:
-                    self._encode_and_send(opcode, payload)
+                    self._offer_encoded(opcode, payload)
                 if self._broken:
                     return False
                 if self.outgoing_size - self._own_left <= limit:
@@ -214,6 +212,21 @@ class Transmitter(Stream):
                     return True
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return False
+
+    def _offer_encoded(self, opcode: int, payload: bytes) -> None:
+        """Compress a broadcast's message, and send it; or as it is where one is being compressed, by another thread or
+        below a signal's handler: any message may go out so (RFC 7692, 6), and before that one."""
+        deflater = self._deflater
+        compressed = deflater is not None and self._deflating.acquire(blocking=False)
+        try:
+            self._encode_and_send(opcode, deflater.deflate(payload) if compressed else payload, compressed)
+        except BaseException:
+            if compressed:
+                deflater.forget()  # what was compressed is not sent: nothing may refer to it
+            raise
+        finally:
+            if compressed:
+                self._deflating.release()
 
     def send_close(self, code: int, reason: str) -> None:
         """Send a Close frame, behind everything that is on its way; the second time nothing."""
