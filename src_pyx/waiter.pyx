@@ -274,6 +274,8 @@ cdef class Waiter:
         cdef int count, i
         cdef int fd = self.fd
         cdef Py_ssize_t batches = len(self.tokens) // DRYAD_POLL_BATCH  # more than the first
+        cdef bint waits = timeout_ms != 0
+        cdef bint has_come = False
         while True:
             if timeout_ms == 0:
                 count = dryad_poller_wait(fd, ready, 0)
@@ -285,7 +287,7 @@ cdef class Waiter:
                 self.asleep = False
             if count == -EINTR:
                 PyErr_CheckSignals()
-                return timeout_ms != 0
+                return waits
             if count < 0:
                 raise os_error(count)
             before = len(found)
@@ -295,10 +297,11 @@ cdef class Waiter:
                     dryad_wake_clear(self.wakers[0])
                 else:
                     self.look(<Py_ssize_t> ready[i].token - 1, True, found)
-            if count < DRYAD_POLL_BATCH or batches == 0:
-                return timeout_ms != 0 and count > 0
+            has_come = has_come or count > 0
+            if count == 0 or batches == 0 or (count < DRYAD_POLL_BATCH and len(found) > before):
+                return waits and has_come
             batches -= 1
-            timeout_ms = 0  # and there may be more than it reports at once
+            timeout_ms = 0  # there may be more than it reports at once, and what it has reported may come to nothing
 
     cdef int look(self, Py_ssize_t slot, bint readable, list found) except -1:
         cdef Socket sock = self.slots[slot]

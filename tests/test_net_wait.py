@@ -38,6 +38,18 @@ def test_nothing_is_ready(link: Link, server: int, ws_server: int) -> None:
     assert ready(link.id, server, ws_server, udp) == []
 
 
+def test_many_with_half_a_character_do_not_end_a_wait(server: int, dial: Dial) -> None:
+    halves = [dial(server) for _ in range(70)]
+    ids = [link.id for link in halves]
+    assert ready(*ids) == []
+    for half in halves:
+        half.raw.sendall(b"\xe2\x82")
+    wait_until(lambda: all(map(is_readable, ids)))
+    begun = time.monotonic()
+    assert net.native_net_wait(ids, 300) == []
+    assert time.monotonic() - begun > 0.298
+
+
 def test_one_that_is_ready_beside_many_that_have_half_a_character(server: int, dial: Dial) -> None:
     """More of them than a poller reports at once."""
     halves = [dial(server) for _ in range(150)]
