@@ -273,7 +273,7 @@ cdef class Waiter:
         cdef Py_ssize_t before
         cdef int count, i
         cdef int fd = self.fd
-        cdef Py_ssize_t batches = len(self.tokens) // DRYAD_POLL_BATCH  # more than the first
+        cdef Py_ssize_t unseen = len(self.tokens) + 1  # so many events, the waker's too, tell of all that are ready
         cdef bint waits = timeout_ms != 0
         cdef bint has_come = False
         while True:
@@ -298,9 +298,10 @@ cdef class Waiter:
                 else:
                     self.look(<Py_ssize_t> ready[i].token - 1, True, found)
             has_come = has_come or count > 0
-            if count == 0 or batches == 0 or (count < DRYAD_POLL_BATCH and len(found) > before):
+            unseen -= count
+            # Who waits is back here anyway, if nothing came of it.
+            if count == 0 or unseen <= 0 or (count < DRYAD_POLL_BATCH and (waits or len(found) > before)):
                 return waits and has_come
-            batches -= 1
             timeout_ms = 0  # there may be more than it reports at once, and what it has reported may come to nothing
 
     cdef int look(self, Py_ssize_t slot, bint readable, list found) except -1:
