@@ -223,7 +223,7 @@ def test_what_a_send_of_ones_own_has_queued_is_no_slow_client(
     net.native_ws_set_compression(ws_server, bool(offer))
     link = ws_dial(ws_server, *offer, recv_buffer=65536)
     net.native_ws_set_timeout(link.id, -1)
-    large = random.Random(1).randbytes(28 * MIB)
+    large = random.Random(1).randbytes(24 * MIB)
     sender = Running(net.native_ws_send_binary, link.id, large).wait_asleep()
     assert net.native_ws_broadcast(ws_server, "beside it") == 1
     inflate = zlib.decompressobj(-15).decompress
