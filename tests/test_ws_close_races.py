@@ -78,18 +78,23 @@ def after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[
 # ---- our own handshake
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_closing_while_a_call_takes_the_answer(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The server keeps its socket open: nothing but the limit of the close gives the descriptor back."""
+def closed_when_answered(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch) -> tuple[WsLink, Connection]:
+    """A connection of our own that another thread closes as soon as the server's answer has been read."""
     shorten(monkeypatch, CLOSE_SECONDS=0.3)
     link = ws_call()
-    connection = table.objects[link.id]
     after(
         monkeypatch,
         handshake.ClientHandshake,
         "accept",
         lambda *_: Running(net.native_ws_close, link.id).result(),
     )
+    return link, table.objects[link.id]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_closing_while_a_call_takes_the_answer(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The server keeps its socket open: nothing but the limit of the close gives the descriptor back."""
+    link, connection = closed_when_answered(ws_call, monkeypatch)
     calling = Running(outcome, CALLS[name], link.id)
     link.peer.say(response(link.peer.head()))
     assert calling.result() == OUTCOMES[name]
@@ -100,15 +105,7 @@ def test_closing_while_a_call_takes_the_answer(ws_call: Upgrade, monkeypatch: py
 
 
 def test_closing_while_the_background_takes_the_answer(ws_call: Upgrade, monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten(monkeypatch, CLOSE_SECONDS=0.3)
-    link = ws_call()
-    connection = table.objects[link.id]
-    after(
-        monkeypatch,
-        handshake.ClientHandshake,
-        "accept",
-        lambda *_: Running(net.native_ws_close, link.id).result(),
-    )
+    link, connection = closed_when_answered(ws_call, monkeypatch)
     link.peer.say(response(link.peer.head()))
     assert link.peer.ended()
     wait_until(lambda: connection.fileno() < 0, what="the descriptor is given back")
