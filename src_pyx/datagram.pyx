@@ -21,14 +21,13 @@ from libc.string cimport memcmp, memcpy
 
 from .buffer cimport acquire_block, release_block
 from .copying cimport new_bytes
+from .deadline cimport deadline_after
 from .posix cimport (
     DRYAD_BATCH, EINTR, EMSGSIZE, POLLIN, POLLOUT, dryad_address_make, dryad_batch, dryad_bind,
     dryad_connect, dryad_disconnect, dryad_drops, dryad_recv_batch, dryad_recv_datagram_now,
     dryad_recv_datagram_waiting, dryad_send_now, dryad_send_now_to, sockaddr_storage, socklen_t,
 )
-from .sock cimport (
-    LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, address_tuple, deadline_after, os_error, would_block,
-)
+from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, address_tuple, os_error, would_block
 from .text cimport decode_text
 
 from ..errors import IdError, NetworkTimeoutError, from_errno

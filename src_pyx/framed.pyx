@@ -11,10 +11,11 @@ from libc.stdint cimport int64_t
 
 from .buffer cimport BLOCK, acquire_block, acquire_large, release_block, release_large
 from .copying cimport copy
+from .deadline cimport deadline_after, left_until
 from .frame cimport CLOSE, CONTINUATION, FIN, LONGEST_HEADER, write_header
 from .mask cimport mask_copy, next_key
 from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
-from .sock cimport deadline_after, left_until, would_block
+from .sock cimport would_block
 from .transmit cimport CONNECTING, OPEN, Transmitter
 
 from ..errors import IdError, NetworkError, NetworkTimeoutError

@@ -9,11 +9,12 @@ from collections import deque
 
 from libc.stdint cimport int64_t, uint64_t
 
+from .deadline cimport deadline_after, left_until
 from .frame cimport BINARY, CLOSE, LONGEST_HEADER, PING, PONG, TEXT
 from .message cimport NOTHING
 from .posix cimport MSG_PEEK, dryad_now, dryad_recv_now, dryad_unread
 from .reader cimport END, FILLED, NOT_YET
-from .sock cimport deadline_after, how_many, left_until, would_block
+from .sock cimport how_many, would_block
 from .source cimport Source
 from .transmit cimport CLOSED, CLOSING, CONNECTING, OPEN
 

@@ -14,8 +14,9 @@ from libc.stdint cimport int64_t
 
 from .buffer cimport BLOCK, Buffer, acquire_block, release_block
 from .copying cimport copy
+from .deadline cimport deadline_after
 from .posix cimport EAGAIN, EINTR, NO_DEADLINE, POLLIN, dryad_now, dryad_recv_now, dryad_recv_waiting
-from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, deadline_after, would_block
+from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, would_block
 
 from ..errors import NetworkError, from_errno
 

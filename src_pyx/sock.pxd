@@ -10,9 +10,6 @@ cdef enum:
     LEAST_SLICE_MS = 10
     LONG_WAIT_MS = 100
 
-cdef int one_wait(int timeout_ms, bint first) noexcept
-cdef int64_t deadline_after(int64_t timeout_ms) noexcept
-cdef int64_t left_until(int64_t deadline) noexcept
 cdef tuple address_tuple(const sockaddr_storage *address)
 cdef object os_error(Py_ssize_t failed)
 cdef void attend(int change) noexcept
@@ -42,13 +39,3 @@ cdef class Socket:
     cdef void wake_waiting(self) noexcept
     cdef int wait(self, short events, int64_t deadline) except -1
     cdef int readiness(self, bint readable) except -1
-
-cdef class Turn:
-    cdef bint taken
-    cdef bint handed_over
-    cdef int waiting
-    cdef object lock
-
-    cdef int take(self, int64_t deadline) except -1
-    cdef bint wait(self, int64_t deadline) except -1
-    cdef void give(self)

@@ -6,11 +6,11 @@ number is never reused under a thread that is still inside a system call.
 """
 
 from _socket import socket as plain_socket
-from threading import Lock
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
+from .deadline cimport deadline_after, one_wait
 from .posix cimport (
     EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR,
     dryad_accept, dryad_address_text, dryad_close, dryad_get_option, dryad_getpeername, dryad_getsockname,
@@ -22,39 +22,9 @@ from .posix cimport (
 cdef enum:
     # How often a waiter looks for itself when no descriptor was left to wake it with.
     UNWAKABLE_SLICE_MS = 50
-    FIRST_WAIT_MS = 10
-    UNHEARD_MS = 1000
     # A script that waits on many sockets, does something, and waits again, has not gone away meanwhile.
     ATTENDED_NS = 100000000
     ADDRESS_TEXT = 128  # INET6_ADDRSTRLEN (46), a percent sign and an interface's name
-
-
-cdef int one_wait(int timeout_ms, bint first) noexcept:
-    """How long to wait in one go, for who waits for so many milliseconds (-1: without limit).
-
-    A signal that comes between the last look for one and the system call does not end that: it is noticed
-    when the call is over. Most come early, since scripts say what they wait for.
-    """
-    cdef int longest = FIRST_WAIT_MS if first else UNHEARD_MS
-    return timeout_ms if 0 <= timeout_ms <= longest else longest
-
-
-cdef int64_t deadline_after(int64_t timeout_ms) noexcept:
-    """Milliseconds from now (negative: no limit) as a moment of the monotonic clock, in nanoseconds."""
-    cdef int64_t now
-    if timeout_ms < 0:
-        return NO_DEADLINE
-    now = dryad_now()
-    if timeout_ms > (INT64_MAX - now) // 1000000:
-        return NO_DEADLINE
-    return now + timeout_ms * 1000000
-
-
-cdef int64_t left_until(int64_t deadline) noexcept:
-    """The other way round: milliseconds that are left, rounded up (-1: no limit)."""
-    if deadline == NO_DEADLINE:
-        return -1
-    return (max(deadline - dryad_now(), 0) + 999999) // 1000000
 
 
 cdef object os_error(Py_ssize_t failed):
@@ -71,68 +41,6 @@ cdef tuple address_tuple(const sockaddr_storage *address):
     cdef char text[ADDRESS_TEXT]
     cdef int port = dryad_address_text(address, text, sizeof(text))
     return (text.decode("ascii", "replace"), max(port, 0))
-
-
-cdef class Turn:
-    """One thread at a time, for what gives up the GIL halfway.
-
-    A real lock is made only when two threads meet; until then a turn costs a flag. From then on the lock is
-    held whenever nobody is being handed the turn: who waits for it has it in hand before it has the GIL back,
-    and until then `taken` has to tell everybody else so.
-    """
-
-    def __cinit__(self):
-        self.taken = self.handed_over = False
-        self.waiting = 0
-        self.lock = None
-
-    cdef int take(self, int64_t deadline) except -1:
-        """1: taken, while nothing else ran; 2: taken after waiting, so look at the world again; 0: the time is up."""
-        cdef bint has_it
-        if not self.taken:
-            self.taken = True
-            return 1
-        if self.lock is None:
-            lock = Lock()
-            lock.acquire()
-            if self.lock is None:  # making one may run the garbage collector, and with it anything
-                self.lock = lock
-            if not self.taken:
-                self.taken = True
-                return 2
-        self.waiting += 1
-        try:
-            has_it = self.wait(deadline)
-        except BaseException:
-            self.waiting -= 1
-            if self.handed_over and self.lock.acquire(False):
-                self.handed_over = False
-                self.give()
-            raise
-        self.waiting -= 1
-        # Handed over when the time was up already: there is nobody else to take it.
-        if has_it or (self.handed_over and self.lock.acquire(False)):
-            self.handed_over = False
-            return 2
-        return 0
-
-    cdef bint wait(self, int64_t deadline) except -1:
-        """Wait for the lock, in pieces as one_wait() says. Returns whether it was had."""
-        cdef double left = UNHEARD_MS / 1e3
-        while True:
-            if deadline != NO_DEADLINE:
-                left = min(max(deadline - dryad_now(), 0) / 1e9, UNHEARD_MS / 1e3)
-            if self.lock.acquire(True, left):
-                return True
-            if left < UNHEARD_MS / 1e3:
-                return False
-
-    cdef void give(self):
-        if self.waiting == 0:
-            self.taken = False
-        else:
-            self.handed_over = True
-            self.lock.release()
 
 
 cdef Socket owner_of(int fd):

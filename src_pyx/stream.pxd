@@ -1,7 +1,18 @@
+from libc.stdint cimport int64_t
+
 from .receiver cimport Receiver
-from .sock cimport Turn
 
 cdef str NO_MEMORY
+
+cdef class Turn:
+    cdef bint taken
+    cdef bint handed_over
+    cdef int waiting
+    cdef object lock
+
+    cdef int take(self, int64_t deadline) except -1
+    cdef bint wait(self, int64_t deadline) except -1
+    cdef void give(self)
 
 cdef class Stream(Receiver):
     cdef Turn sending

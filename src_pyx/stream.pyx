@@ -5,15 +5,17 @@ Sends that give up the GIL take the `sending` turn, so that no message is cut in
 """
 
 from collections import deque
+from threading import Lock
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t
 
-from .posix cimport EAGAIN, ENOTCONN, POLLOUT, dryad_send_now
+from .deadline cimport UNHEARD_MS, deadline_after
+from .posix cimport EAGAIN, ENOTCONN, NO_DEADLINE, POLLOUT, dryad_now, dryad_send_now
 from .receiver cimport Receiver
-from .sock cimport Turn, deadline_after, would_block
+from .sock cimport would_block
 
 from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno
 
@@ -28,6 +30,68 @@ cdef enum:
 
 cdef int64_t DONT_WAIT = 0
 cdef str NO_MEMORY = "dropped: there was no memory for what was to be sent to it"
+
+
+cdef class Turn:
+    """One thread at a time, for what gives up the GIL halfway.
+
+    A real lock is made only when two threads meet; until then a turn costs a flag. From then on the lock is
+    held whenever nobody is being handed the turn: who waits for it has it in hand before it has the GIL back,
+    and until then `taken` has to tell everybody else so.
+    """
+
+    def __cinit__(self):
+        self.taken = self.handed_over = False
+        self.waiting = 0
+        self.lock = None
+
+    cdef int take(self, int64_t deadline) except -1:
+        """1: taken, while nothing else ran; 2: taken after waiting, so look at the world again; 0: the time is up."""
+        cdef bint has_it
+        if not self.taken:
+            self.taken = True
+            return 1
+        if self.lock is None:
+            lock = Lock()
+            lock.acquire()
+            if self.lock is None:  # making one may run the garbage collector, and with it anything
+                self.lock = lock
+            if not self.taken:
+                self.taken = True
+                return 2
+        self.waiting += 1
+        try:
+            has_it = self.wait(deadline)
+        except BaseException:
+            self.waiting -= 1
+            if self.handed_over and self.lock.acquire(False):
+                self.handed_over = False
+                self.give()
+            raise
+        self.waiting -= 1
+        # Handed over when the time was up already: there is nobody else to take it.
+        if has_it or (self.handed_over and self.lock.acquire(False)):
+            self.handed_over = False
+            return 2
+        return 0
+
+    cdef bint wait(self, int64_t deadline) except -1:
+        """Wait for the lock, in pieces as one_wait() says. Returns whether it was had."""
+        cdef double left = UNHEARD_MS / 1e3
+        while True:
+            if deadline != NO_DEADLINE:
+                left = min(max(deadline - dryad_now(), 0) / 1e9, UNHEARD_MS / 1e3)
+            if self.lock.acquire(True, left):
+                return True
+            if left < UNHEARD_MS / 1e3:
+                return False
+
+    cdef void give(self):
+        if self.waiting == 0:
+            self.taken = False
+        else:
+            self.handed_over = True
+            self.lock.release()
 
 
 cdef class Stream(Receiver):

@@ -13,10 +13,11 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp
 
+from .deadline cimport deadline_after, one_wait
 from .posix cimport (
     EINTR, NO_DEADLINE, dryad_close, dryad_now, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
 )
-from .sock cimport Socket, attend, closings, deadline_after, one_wait, os_error, say_how_many
+from .sock cimport Socket, attend, closings, os_error, say_how_many
 
 from .sock import attendants
 

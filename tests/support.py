@@ -25,7 +25,7 @@ from dryad_net import service
 from dryad_net.table import table
 
 # How long anything may take that should happen at once: generous, for machines that are busy.
-SOON = 10.0
+SOON = 30.0
 # Are programs that tests talk to or compile with an error if they are missing? .ci/run, which installs all, says so.
 NOTHING_MISSING = os.environ.get("DRYAD_NET_NOTHING_MISSING") == "1"
 FORM = re.compile(r"^E\d{4} native_\w+: .")
