@@ -28,6 +28,7 @@ FAST_LIST: Final = 7  # a list
 
 C_INT_MAX: Final = 2**31 - 1
 
+
 class Kind:
     """What one parameter may be. ``name`` says it in words."""
 

@@ -136,7 +136,11 @@ class DatagramSocket(datagram.Datagram):
             self._connect_to_first(found, port)
         except OSError as error:
             self._refuse_if_closed()
-            raise from_os_error(error).about(join_host_port(host, port)) from error
+            problem = from_os_error(error)
+            own = self.local_address()[0]
+            if error.errno == errno.EINVAL and own:
+                problem = from_errno(error.errno, f"no way there from {own}, where this socket is bound")
+            raise problem.about(join_host_port(host, port)) from error
 
     def _connect_to_first(self, found: list[Resolved], port: int) -> None:
         problem: OSError | None = None

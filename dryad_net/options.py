@@ -57,4 +57,3 @@ class Inherited:
             client.set_linger(*self.linger)
         if self.timeout_ms is not None:
             client.set_timeout(self.timeout_ms)
-

@@ -40,9 +40,7 @@ registry: dict[str, dict[str, NativeFunction]] = {"tcp": {}, "udp": {}, "websock
 class Declaration:
     """What the call of a native function needs to know about it; see ``_pure/call.py``."""
 
-    def __init__(
-        self, declared: Callable[..., Any], function: Callable[..., Any], parameters: dict[str, Kind]
-    ) -> None:
+    def __init__(self, declared: Callable[..., Any], function: Callable[..., Any], parameters: dict[str, Kind]) -> None:
         self.name = declared.__name__
         self.module = declared.__module__
         self.doc = declared.__doc__ or ""
@@ -61,9 +59,7 @@ class Declaration:
             raise ArgumentCountError(f"takes {len(self.parameters)} ({wanted}), was given {len(args)}{named}")
         return tuple(given[name] for name in self.parameters)
 
-    def explain(
-        self, error: DryadNetError | OSError, args: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> DryadNetError:
+    def explain(self, error: DryadNetError | OSError, args: tuple[Any, ...], keywords: dict[str, Any]) -> DryadNetError:
         """An error from inside as it leaves the library: naming the function, and the ID it is about."""
         explained = from_os_error(error) if isinstance(error, OSError) else error
         if explained.function is None:

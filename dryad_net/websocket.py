@@ -404,9 +404,7 @@ class ClientConnection(Connection):
 
     __slots__ = ("url",)
 
-    def __init__(
-        self, handle: sock.Socket, opening: ClientOpening, peer: tuple[str, int], identifier: int
-    ) -> None:
+    def __init__(self, handle: sock.Socket, opening: ClientOpening, peer: tuple[str, int], identifier: int) -> None:
         super().__init__(handle, opening, peer, None)
         self.id = identifier
         self.url = opening.url

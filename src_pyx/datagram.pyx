@@ -30,6 +30,7 @@ from .posix cimport (
 from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, address_tuple, os_error, would_block
 from .text cimport decode_text
 
+from ..addresses import join_host_port
 from ..errors import IdError, NetworkTimeoutError, from_errno
 
 cdef extern from "Python.h":
@@ -358,8 +359,7 @@ cdef class Datagram(Socket):
         cdef int64_t deadline = -1
         cdef Py_ssize_t n
         if size > LARGEST_PAYLOAD:
-            self.send_errors += 1
-            raise from_errno(EMSGSIZE)
+            raise self.refused(EMSGSIZE, destination)
         while not self.closed:
             if destination is None:
                 n = dryad_send_now(self.fd, data, size)
@@ -370,11 +370,18 @@ cdef class Datagram(Socket):
                 self.bytes_sent += n
                 return n
             if not would_block(n):
-                self.send_errors += 1
-                raise from_errno(<int> -n)
+                raise self.refused(<int> -n, destination)
             if deadline < 0:
                 deadline = deadline_after(self.timeout_ms)
             if not self.wait(POLLOUT, deadline) and not self.closed:
                 self.send_errors += 1
                 raise NetworkTimeoutError("not sent before the time was up")
         raise IdError("closed")
+
+    cdef object refused(self, int number, Destination destination):
+        """Count a send that the system refused. Returns the error, which names where it would have gone."""
+        self.send_errors += 1
+        problem = from_errno(number)
+        if destination is not None:
+            problem.about(join_host_port(*address_tuple(&destination.address)))
+        return problem

@@ -270,6 +270,7 @@ def test_a_longer_one_is_refused(ip: str) -> None:
         error = refusal(net.native_udp_send, ours, b"x" * size, ip, port)
         assert (error.code, error.errno) == ("E5006", errno.EMSGSIZE)
         assert "message too long" in str(error)
+        assert error.subject == (f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
     net.native_udp_connect(ours, ip, port)
     assert refusal(net.native_udp_send_connected, ours, b"x" * (LONGEST + 1)).errno == errno.EMSGSIZE
     assert net.native_udp_send_connected(ours, b"x" * LONGEST) == LONGEST

@@ -179,6 +179,33 @@ def test_loopback_first_and_then_the_network(machines: list[Namespace]) -> None:
         assert eval(listening("recv_blocking", 20000))["data"] == "hello"
 
 
+# As the system has it, a socket that was bound to an IPv4 address, be it none in particular, and a port keeps
+# the source address chosen for its first peer.
+BOUND = """
+for ip, port in (("0.0.0.0", 5000), ("127.0.0.1", 5001)):
+    ours = net.native_udp_socket()
+    net.native_udp_bind_addr(ours, ip, port)
+    net.native_udp_connect(ours, "127.0.0.1", 5001)
+    try:
+        net.native_udp_connect(ours, "10.9.8.2", 5000)
+    except net.NetworkError as error:
+        say(error)
+try:
+    net.native_udp_send(ours, "hello", "10.9.8.2", 5000)
+except net.NetworkError as error:
+    say(error)
+"""
+
+
+def test_no_way_from_the_address_that_it_has(machines: list[Namespace]) -> None:
+    """Nobody could answer what comes from 127.0.0.1."""
+    script = run(machines[0], BOUND)
+    for _ in range(2):
+        reason = "no way there from 127.0.0.1, where this socket is bound (EINVAL)"
+        assert script.line() == f"E5006 native_udp_connect: 10.9.8.2:5000: {reason}"
+    assert script.line() == "E5006 native_udp_send: 10.9.8.2:5000: invalid argument (EINVAL)"
+
+
 # ---- broadcast
 
 

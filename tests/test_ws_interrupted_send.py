@@ -50,11 +50,7 @@ def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
 def after_calls(code: CodeType) -> set[int]:
     """The offsets of the instructions behind those that call something."""
     instructions = list(dis.get_instructions(code))
-    return {
-        behind.offset
-        for before, behind in itertools.pairwise(instructions)
-        if before.opname.startswith("CALL")
-    }
+    return {behind.offset for before, behind in itertools.pairwise(instructions) if before.opname.startswith("CALL")}
 
 
 def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> None:

@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..errors import IdError, NetworkTimeoutError, from_errno, from_os_error
+from ..addresses import join_host_port
+from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
 from .sock import LONGEST_WAIT, READABLE, WINDOWS, WRITABLE, Socket, address_tuple, deadline_after
 
 LARGEST = 65536  # more than any datagram's payload
@@ -195,8 +196,7 @@ class Datagram(Socket):
         view = data.encode() if isinstance(data, str) else data
         deadline = deadline_after(self.timeout_ms)
         if len(view) > LARGEST_PAYLOAD:
-            self.send_errors += 1
-            raise from_errno(errno.EMSGSIZE)
+            raise self._refused(from_errno(errno.EMSGSIZE), destination)
         while not self._closed:
             try:
                 if destination is None:
@@ -209,9 +209,15 @@ class Datagram(Socket):
                     raise NetworkTimeoutError("not sent before the time was up") from None
                 continue
             except OSError as error:
-                self.send_errors += 1
-                raise from_os_error(error) from error
+                raise self._refused(from_os_error(error), destination) from error
             self.packets_sent += 1
             self.bytes_sent += sent
             return sent
         raise IdError("closed")
+
+    def _refused(self, problem: NetworkError, destination: Destination | None) -> NetworkError:
+        """Count a send that the system refused. Returns the error, which names where it would have gone."""
+        self.send_errors += 1
+        if destination is not None:
+            problem.about(join_host_port(*address_tuple(destination.sockaddr)))
+        return problem
