@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from . import threads
-from .errors import ArgumentError, NetworkTimeoutError, from_os_error, show
+from .errors import ArgumentError, NetworkTimeoutError, from_os_error, join_host_port, show
 
 
 class Resolved(NamedTuple):
@@ -19,11 +19,6 @@ class Resolved(NamedTuple):
 
     family: int
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
-
-
-def join_host_port(host: str, port: int) -> str:
-    """host:port as people write it: IPv6 addresses in brackets (RFC 3986, 3.2.2)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def as_ip_port(address: tuple[str, int]) -> dict[str, str | int]:

@@ -9,8 +9,8 @@ import time
 from itertools import chain, zip_longest
 
 from ._backend import sock
-from .addresses import Resolved, join_host_port, resolve
-from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error, words_for
+from .addresses import Resolved, resolve
+from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error, join_host_port, words_for
 from .options import OOBINLINE
 from .threads import UNHEARD_SECONDS
 

@@ -12,8 +12,17 @@ import time
 
 from . import log
 from ._backend import datagram, sock
-from .addresses import Resolved, join_host_port, read_ip, resolve
-from .errors import ArgumentError, IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error, show
+from .addresses import Resolved, read_ip, resolve
+from .errors import (
+    ArgumentError,
+    IdError,
+    NetworkError,
+    NetworkTimeoutError,
+    from_errno,
+    from_os_error,
+    join_host_port,
+    show,
+)
 from .options import BROADCAST
 from .table import table
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+# What a signal's handler may meet: the thread below it cannot go on before it returns, so there is no waiting for it.
+ALREADY_SENDING = "this thread is in the middle of sending on it already"
+
 _shown = reprlib.Repr()
 _shown.maxstring = _shown.maxother = 60
 
@@ -30,6 +33,11 @@ def show(value: object) -> str:
         return _shown.repr(value)
     except Exception:  # an int of thousands of digits, or somebody's own __repr__
         return f"<{type(value).__name__}>"
+
+
+def join_host_port(host: str, port: int) -> str:
+    """host:port as people write it: IPv6 addresses in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class DryadNetError(Exception):

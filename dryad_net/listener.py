@@ -6,8 +6,8 @@ import socket
 
 from . import log, service
 from ._backend import sock
-from .addresses import Resolved, join_host_port, read_ip
-from .errors import from_os_error
+from .addresses import Resolved, read_ip
+from .errors import from_os_error, join_host_port
 from .options import OOBINLINE, Inherited, Linger, Option
 from .stream import Connection
 from .table import table

@@ -19,7 +19,7 @@ import traceback
 from typing import Any, Protocol
 
 from . import threads
-from .addresses import join_host_port
+from .errors import join_host_port
 
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 

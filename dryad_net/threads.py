@@ -29,7 +29,12 @@ def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
     return thread
 
 
-def take(lock: threading.Lock, seconds: float, taken: list[bool]) -> bool:
+def is_held_here(lock: threading.RLock) -> bool:
+    """Does the calling thread hold this lock? It may, below a signal's handler."""
+    return lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # what threading.Condition asks as well
+
+
+def take(lock: threading.Lock | threading.RLock, seconds: float, taken: list[bool]) -> bool:
     """Take a lock, waiting so long, and note in `taken` whether it was had.
 
     seconds: 0 does not wait, -1 waits without limit. Called inside the caller's ``try``, whose

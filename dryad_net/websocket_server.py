@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from . import log, service
 from ._backend import poll, sock, transmit
-from .addresses import join_host_port
 from .close_codes import GOING_AWAY
-from .errors import NetworkError, from_os_error
+from .errors import NetworkError, from_os_error, join_host_port
 from .handshake import Settings
 from .listener import open_listener
 from .opening import ServerOpening

@@ -30,8 +30,7 @@ from .posix cimport (
 from .sock cimport LEAST_SLICE_MS, LONG_WAIT_MS, RECV_SLICE_MS, Socket, address_tuple, os_error, would_block
 from .text cimport decode_text
 
-from ..addresses import join_host_port
-from ..errors import IdError, NetworkTimeoutError, from_errno
+from ..errors import IdError, NetworkTimeoutError, from_errno, join_host_port
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL

@@ -18,7 +18,8 @@ from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_
 from .sock cimport would_block
 from .transmit cimport CONNECTING, OPEN, Transmitter
 
-from ..errors import IdError, NetworkError, NetworkTimeoutError
+from ..errors import ALREADY_SENDING, IdError, NetworkError, NetworkTimeoutError
+from ..threads import is_held_here
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -357,6 +358,8 @@ cdef class Framed(Transmitter):
         cdef object deflater = self.deflater
         if deflater is None or opcode >= CLOSE:
             return self.queue_encoded(opcode, data, False)
+        if is_held_here(self.deflating):  # by a broadcast
+            raise NetworkError(ALREADY_SENDING)
         with self.deflating:
             data = deflater.deflate(data)
             self.check_open()  # it took a while

@@ -7,6 +7,7 @@ cdef str NO_MEMORY
 cdef class Turn:
     cdef bint taken
     cdef bint handed_over
+    cdef unsigned long owner  # threading.get_ident(), or 0
     cdef int waiting
     cdef object lock
 

@@ -17,9 +17,10 @@ from .posix cimport EAGAIN, ENOTCONN, NO_DEADLINE, POLLOUT, dryad_now, dryad_sen
 from .receiver cimport Receiver
 from .sock cimport would_block
 
-from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno
+from ..errors import ALREADY_SENDING, IdError, NetworkError, NetworkTimeoutError, from_errno
 
 cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident()
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef extern from "poller.h":
@@ -42,15 +43,23 @@ cdef class Turn:
 
     def __cinit__(self):
         self.taken = self.handed_over = False
+        self.owner = 0
         self.waiting = 0
         self.lock = None
 
     cdef int take(self, int64_t deadline) except -1:
-        """1: taken, while nothing else ran; 2: taken after waiting, so look at the world again; 0: the time is up."""
+        """1: taken, while nothing else ran; 2: taken after waiting, so look at the world again; 0: the time is up.
+
+        Errors: NetworkError (this thread has it already, below a signal's handler).
+        """
+        cdef unsigned long caller = PyThread_get_thread_ident()
         cdef bint has_it
         if not self.taken:
             self.taken = True
+            self.owner = caller
             return 1
+        if self.owner == caller:
+            raise NetworkError(ALREADY_SENDING)
         if self.lock is None:
             lock = Lock()
             lock.acquire()
@@ -58,6 +67,7 @@ cdef class Turn:
                 self.lock = lock
             if not self.taken:
                 self.taken = True
+                self.owner = caller
                 return 2
         self.waiting += 1
         try:
@@ -72,6 +82,7 @@ cdef class Turn:
         # Handed over when the time was up already: there is nobody else to take it.
         if has_it or (self.handed_over and self.lock.acquire(False)):
             self.handed_over = False
+            self.owner = caller
             return 2
         return 0
 
@@ -87,6 +98,7 @@ cdef class Turn:
                 return False
 
     cdef void give(self):
+        self.owner = 0
         if self.waiting == 0:
             self.taken = False
         else:

@@ -4,7 +4,7 @@ What the kernel has no room for waits in the stream's queue, and so does whateve
 between the bytes of a message that is being sent.
 """
 
-from threading import Lock, RLock
+from threading import RLock
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t
@@ -19,6 +19,7 @@ from .frame import build
 
 from ..close_codes import build as close_payload
 from ..errors import NetworkError
+from ..threads import is_held_here
 
 cdef int64_t DONT_WAIT = 0
 # Whatever an exception of a signal's handler has left undone in the middle of encrypting.
@@ -61,7 +62,7 @@ cdef class Transmitter(Stream):
         """Have messages compressed by this; None: not compressed."""
         self.deflater = deflater
         if deflater is not None and self.deflating is None:
-            self.deflating = Lock()
+            self.deflating = RLock()
 
     def take_deflater(self):
         """Compress no more. Returns what has done it."""
@@ -301,7 +302,8 @@ cdef class Transmitter(Stream):
         """Compress a broadcast's message, and send it; or as it is where one is being compressed, by another thread or
         below a signal's handler: any message may go out so (RFC 7692, 6), and before that one."""
         cdef object deflater = self.deflater
-        cdef bint compressed = deflater is not None and self.deflating.acquire(False)
+        cdef bint compressed = (deflater is not None and not is_held_here(self.deflating)
+                                and self.deflating.acquire(False))
         try:
             self.transmit_encoded(opcode, deflater.deflate(payload) if compressed else payload, compressed)
         finally:

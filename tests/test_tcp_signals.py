@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from support import SOON, finish, plain_listener, script
+from support import SOON, finish, plain_listener, run_script, script
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -177,3 +177,44 @@ disturber.join()
         + USABLE
     )
     assert finish(child) == "usable\n"
+
+
+def test_a_handler_that_sends_where_it_interrupts() -> None:
+    """It cannot wait for what it interrupts, and is told so at once; nothing is torn."""
+    text = """
+import faulthandler, signal, threading
+import dryad_net as net
+faulthandler.dump_traceback_later(60, exit=True)
+server = net.native_tcp_listen(0)
+own = net.native_tcp_connect("127.0.0.1", net.native_tcp_get_local_addr(server)["port"])
+client = net.native_tcp_accept_blocking(server, 20000)
+net.native_tcp_set_timeout(client, -1)
+refused = []
+received = bytearray()
+def read():
+    while len(received) < SIZE:
+        received.extend(net.native_tcp_recv_bytes_blocking(own, 65536, 20000))
+reader = threading.Thread(target=read)
+def tick(*_):
+    try:
+        net.native_tcp_send(client, "tick")
+    except net.NetworkError as error:
+        refused.append(str(error))
+    if len(refused) < 3:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+    else:
+        reader.start()
+SIZE = 24 << 20
+data = bytes(range(256)) * (SIZE // 256)
+signal.signal(signal.SIGALRM, tick)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+assert net.native_tcp_send(client, data) == SIZE
+reader.join(30)
+assert received == data
+reason = f"E5006 native_tcp_send: {client}: this thread is in the middle of sending on it already"
+assert refused == [reason] * 3, refused
+assert net.native_tcp_send(client, "usable") == 6
+assert net.native_tcp_recv_blocking(own, 6, 20000) == "usable"
+print("well")
+"""
+    assert run_script(text, seconds=90) == "well\n"

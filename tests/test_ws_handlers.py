@@ -184,3 +184,106 @@ print("well")
         )
         == "well\n"
     )
+
+
+@pytest.mark.parametrize("outer", ["send", "broadcast"])
+@pytest.mark.parametrize("kind", ["deflate", "tls"])
+def test_a_handler_that_sends_where_it_interrupts(kind: str, outer: str) -> None:
+    """It cannot wait for what it interrupts: it sends, or is told so at once. No message is torn or lost."""
+    assert (
+        run(
+            kind,
+            """
+import faulthandler
+faulthandler.dump_traceback_later(60, exit=True)
+own, client = friends()
+received = collect(own)
+texts = []
+def collect_texts():
+    while texts[-1:] != ["last"]:
+        texts.append(net.native_ws_recv_blocking(own, SOON))
+reader = threading.Thread(target=collect_texts)
+reader.start()
+said = 0
+refused = set()
+def tick(*_):
+    global said
+    begun = time.monotonic()
+    try:
+        net.native_ws_send(client, "tick")
+        said += 1
+    except net.NetworkError as error:
+        refused.add(error.detail)
+        assert time.monotonic() - begun < 10
+large = random.Random(1).randbytes(1 << 18)  # forty of them may wait to be read, or to be sent
+signal.signal(signal.SIGALRM, tick)
+sent = 0
+for attempt in range(40):
+    signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0003 * attempt)
+    if OUTER == "send":
+        net.native_ws_send_binary(client, large)
+        sent += 1
+    else:
+        # One that a handler's comes into the middle of does not reach this client on the pure half.
+        sent += net.native_ws_broadcast_binary(server, large)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+net.native_ws_send_binary(client, b"last")
+net.native_ws_send(client, "last")
+assert received() == [large] * sent + [b"last"]
+reader.join(30)
+assert texts == ["tick"] * said + ["last"], (said, len(texts))
+assert refused <= {"this thread is in the middle of sending on it already"}, refused
+print("well")
+""".replace("OUTER", repr(outer)),
+        )
+        == "well\n"
+    )
+
+
+def test_a_handler_that_sends_where_the_peer_does_not_read() -> None:
+    """Also without a timeout, and when it comes again and again."""
+    assert (
+        run(
+            "plain",
+            """
+import faulthandler, socket, struct
+faulthandler.dump_traceback_later(60, exit=True)
+raw = socket.create_connection(("127.0.0.1", port))
+raw.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+            b"Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\n\\r\\n")
+assert net.native_net_wait([server], SOON) == [server]
+client = net.native_ws_accept(server)
+net.native_ws_set_timeout(client, -1)
+refused = []
+def tick(*_):
+    for name, *data in (("send", "tick"), ("send_binary", b"tick"), ("ping",)):
+        try:
+            getattr(net, "native_ws_" + name)(client, *data)
+        except net.NetworkError as error:
+            refused.append(error.detail)
+    if len(refused) < 9:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+    else:
+        reader.start()
+large = random.Random(1).randbytes(15 << 20)  # one frame, and more than any kernel takes
+wire = bytearray()
+expected = bytes([0x82, 127]) + struct.pack(">Q", len(large)) + large + bytes([0x81, 6]) + b"usable"
+def read():
+    while b"\\r\\n\\r\\n" not in wire:
+        wire.extend(raw.recv(1))
+    wire.clear()
+    while len(wire) < len(expected):
+        wire.extend(raw.recv(1 << 16))
+reader = threading.Thread(target=read)
+signal.signal(signal.SIGALRM, tick)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+net.native_ws_send_binary(client, large)
+net.native_ws_send(client, "usable")
+reader.join(30)
+assert wire == expected
+assert refused == ["this thread is in the middle of sending on it already"] * 9, refused
+print("well")
+""",
+        )
+        == "well\n"
+    )

@@ -11,8 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..addresses import join_host_port
-from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
+from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error, join_host_port
 from .sock import LONGEST_WAIT, READABLE, WINDOWS, WRITABLE, Socket, address_tuple, deadline_after
 
 LARGEST = 65536  # more than any datagram's payload

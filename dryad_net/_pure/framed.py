@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ..errors import IdError, NetworkError, NetworkTimeoutError
-from ..threads import take
+from ..errors import ALREADY_SENDING, IdError, NetworkError, NetworkTimeoutError
+from ..threads import is_held_here
 from .frame import CLOSE
 from .sock import READABLE, WRITABLE, deadline_after, wait_ready
-from .stream import lock_seconds
+from .stream import NOTHING_SENT
 from .transmit import CONNECTING, OPEN, Transmitter
-
-_NOTHING_SENT = "nothing was sent before the time was up"
 
 
 class Framed(Transmitter):
@@ -55,8 +53,7 @@ class Framed(Transmitter):
         self._check_open()
         taken: list[bool] = []
         try:
-            if not take(self._sending, lock_seconds(deadline), taken):
-                raise NetworkTimeoutError(_NOTHING_SENT)
+            self._take_turn(deadline, taken)
             self._turn_taken = True
             self._wait_for_turn(deadline)
             self._send_in_turn_or_queue(opcode, data, deadline)
@@ -78,7 +75,7 @@ class Framed(Transmitter):
                     break
             if not self._wait_to_send(deadline):
                 self._check_open()
-                raise NetworkTimeoutError(_NOTHING_SENT)
+                raise NetworkTimeoutError(NOTHING_SENT)
         self._check_open()
 
     def _fits(self) -> bool:
@@ -101,6 +98,8 @@ class Framed(Transmitter):
         deflater = self._deflater
         if deflater is None or opcode >= CLOSE:
             return self._queue_own(opcode, data, False)
+        if is_held_here(self._deflating):  # by a broadcast
+            raise NetworkError(ALREADY_SENDING)
         with self._deflating:
             try:
                 return self._queue_own(opcode, deflater.deflate(data), True)
@@ -130,7 +129,7 @@ class Framed(Transmitter):
                     if untouched and self._tls is None and self._deflater is None:
                         self._outgoing.remove(wire)
                         self.outgoing_size -= len(wire)
-                        raise IdError("closed") if self._closed else NetworkTimeoutError(_NOTHING_SENT)
+                        raise IdError("closed") if self._closed else NetworkTimeoutError(NOTHING_SENT)
                 if self._closed:
                     raise IdError("closed")
                 return

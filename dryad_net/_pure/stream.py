@@ -9,11 +9,13 @@ import time
 from collections import deque
 from typing import NoReturn
 
-from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
-from ..threads import take
+from ..errors import ALREADY_SENDING, IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error
+from ..threads import is_held_here, take
 from .poll import READ, WRITE
 from .receiver import Receiver
 from .sock import NO_SIGNAL, WRITABLE, Socket, deadline_after
+
+NOTHING_SENT = "nothing was sent before the time was up"
 
 
 class Stream(Receiver):
@@ -25,7 +27,7 @@ class Stream(Receiver):
     def __init__(self, handle: Socket | socket.socket) -> None:
         super().__init__(handle)
         self._told_end = False
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
         self._outgoing: deque[memoryview] = deque()
         self._progress: tuple[memoryview, list[int]] | None = None  # what was sent of the first of them
         self.outgoing_size = 0
@@ -51,12 +53,22 @@ class Stream(Receiver):
             self._check_writable()
         taken: list[bool] = []
         try:
-            if not take(self._sending, lock_seconds(deadline), taken):
-                raise NetworkTimeoutError("nothing was sent before the time was up")
+            self._take_turn(deadline, taken)
             return self._send_in_turn(view, deadline)
         finally:
             if True in taken:
                 self._sending.release()
+
+    def _take_turn(self, deadline: float | None, taken: list[bool]) -> None:
+        """take() the right to send.
+
+        Errors: NetworkTimeoutError, NetworkError (this thread has it already, below a signal's handler).
+        """
+        if is_held_here(self._sending):
+            raise NetworkError(ALREADY_SENDING)
+        seconds = -1 if deadline is None else max(deadline - time.monotonic(), 0)
+        if not take(self._sending, seconds, taken):
+            raise NetworkTimeoutError(NOTHING_SENT)
 
     def _send_in_turn(self, view: memoryview, deadline: float | None) -> int:
         sent = 0
@@ -73,7 +85,7 @@ class Stream(Receiver):
                 with self._lock:
                     self._check_writable()
                 if sent == 0:
-                    raise NetworkTimeoutError("nothing was sent before the time was up")
+                    raise NetworkTimeoutError(NOTHING_SENT)
                 return sent
 
     def _send_some(self, view: memoryview) -> int:
@@ -128,7 +140,7 @@ class Stream(Receiver):
         taken: list[bool] = []
         flushed = False  # in the middle of somebody's bytes; they flush first thing
         try:
-            if take(self._sending, 0, taken):
+            if not is_held_here(self._sending) and take(self._sending, 0, taken):
                 with self._lock:
                     flushed = self._flush_queue()
         finally:
@@ -189,8 +201,3 @@ class Stream(Receiver):
                 return (0 if self._ended else READ) | (0 if flushed else WRITE)
         self.release()
         return 0
-
-
-def lock_seconds(deadline: float | None) -> float:
-    """A deadline as take() takes it."""
-    return -1 if deadline is None else max(deadline - time.monotonic(), 0)

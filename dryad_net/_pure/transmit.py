@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..close_codes import build as close_payload
-from ..errors import NetworkError
+from ..errors import ALREADY_SENDING, NetworkError
+from ..threads import is_held_here
 from .frame import CLOSE, CONTINUATION, PONG, build
 from .message import Messages
 from .sock import Socket
@@ -38,7 +39,7 @@ class Transmitter(Stream):
         self._deflater: Any = None
         self._pong_due: bytes | None = None
         self._turn_taken = False
-        self._deflating = threading.Lock()
+        self._deflating = threading.RLock()
         self._encoding = False
         self._close_sent = False
         self.close_code = 0
@@ -79,7 +80,7 @@ class Transmitter(Stream):
     def _queue_encoded(self, opcode: int, data: bytes | memoryview, compressed: bool) -> memoryview:
         """Encode a message and queue it behind everything else: in one, so that no handler sends in between."""
         if self._encoding:
-            raise NetworkError("this thread is in the middle of sending on it already")
+            raise NetworkError(ALREADY_SENDING)
         self._encoding = True
         try:
             wire = memoryview(self._wire(opcode, data, compressed))
@@ -180,7 +181,7 @@ class Transmitter(Stream):
 
     def _push(self) -> None:
         """Send of the queue what the kernel takes; the rest is the background's."""
-        if self._turn_taken or not self._flush_queue():
+        if self._turn_taken or not super().flush():
             self.leave_to_service()
 
     def flush(self) -> bool:
@@ -217,7 +218,9 @@ class Transmitter(Stream):
         """Compress a broadcast's message, and send it; or as it is where one is being compressed, by another thread or
         below a signal's handler: any message may go out so (RFC 7692, 6), and before that one."""
         deflater = self._deflater
-        compressed = deflater is not None and self._deflating.acquire(blocking=False)
+        compressed = (
+            deflater is not None and not is_held_here(self._deflating) and self._deflating.acquire(blocking=False)
+        )
         try:
             self._encode_and_send(opcode, deflater.deflate(payload) if compressed else payload, compressed)
         except BaseException:
