@@ -37,7 +37,7 @@ class Opening:
 
     def __init__(self) -> None:
         self.answering: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.started = False
         self.tls: Tls | None = None
 

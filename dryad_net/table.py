@@ -21,7 +21,7 @@ class Table:
 
     def __init__(self) -> None:
         self.objects: dict[int, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come while another ID is handed out
         self._last = 0
         self._forgotten = 0
 
@@ -31,9 +31,13 @@ class Table:
         make: called with the ID, returns the object behind it.
         """
         with self._lock:
-            identifier = self._last + 1
-            made = make(identifier)
-            self._last = identifier
+            identifier = self._last = self._last + 1  # no call in between, so no handler either
+            try:
+                made = make(identifier)
+            except BaseException:
+                if self._last == identifier:  # nobody has had it, so it is the next one's
+                    self._last = identifier - 1
+                raise
         self.objects[identifier] = made
         return made
 
@@ -61,7 +65,7 @@ class Table:
         """
         inherited = list(self.objects.values())
         self.objects.clear()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._forgotten = self._last
         return inherited
 

@@ -17,7 +17,7 @@ from .errors import IdError, NetworkError
 from .opening import ClientOpening, Opening, ServerOpening, compressors
 from .options import KEEPALIVE, NODELAY
 from .table import table
-from .threads import take
+from .threads import is_held_here, take
 from .url import parse
 
 if TYPE_CHECKING:
@@ -74,10 +74,15 @@ class Connection(websocket.WebSocket):
     # ---- the opening handshake
 
     def complete_handshake(self, timeout_ms: int) -> bool:
-        """Go on with the handshake, waiting so long. True: it is over; False: the time is up, or closed."""
+        """Go on with the handshake, waiting so long.
+
+        True: it is over; False: the time is up, closed, or this thread is at it below a signal's handler.
+        """
         opening = self.opening
         if opening is None:
             return True
+        if is_held_here(opening.lock):
+            return False
         deadline = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
         taken: list[bool] = []
         try:

@@ -24,7 +24,7 @@ class Poller:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come in the middle of arm()
         self._armed: dict[int, tuple[int, int]] = {}
         self._wakers = socket.socketpair()
         for waker in self._wakers:
