@@ -74,6 +74,34 @@ print(sorted(poller.wait(1000)))
     assert run_script(PREPARE + text) == "[1, 2]\n"
 
 
+@pytest.mark.skipif(net.backend != "pure", reason="the compiled half takes note of it without a call in between")
+def test_a_client_dropped_in_the_middle_of_what_is_queued_for_it() -> None:
+    """By a handler's broadcast, which is one too many."""
+    text = """
+from dryad_net.table import table
+server = net.native_tcp_listen(0)
+own = net.native_tcp_connect("127.0.0.1", net.native_tcp_get_local_addr(server)["port"])
+client = net.native_tcp_accept_blocking(server, 20000)
+connection = table.find(client)
+plain = connection._socket
+
+class Interrupted:
+    def __getattr__(self, name):
+        return getattr(plain, name)
+    def send(self, *args):
+        connection._socket = plain
+        sent = plain.send(*args)
+        signal.raise_signal(signal.SIGUSR1)
+        return sent
+
+connection._socket = Interrupted()
+signal.signal(signal.SIGUSR1, lambda *_: print(net.native_tcp_broadcast(server, bytes(17 << 20))))
+print(net.native_tcp_broadcast(server, "abc"))
+print(net.native_tcp_recv_blocking(own, 10, 20000))
+"""
+    assert run_script(PREPARE + text) == "0\n0\nabc\n"
+
+
 def test_a_connection_in_the_middle_of_its_handshake() -> None:
     """Nothing can be sent before that is complete, and it waits for the handler."""
     text = """

@@ -167,6 +167,8 @@ class Stream(Receiver):
                 self._clear_queue()
                 return True
             sent = sizes[0]
+            if not self._outgoing:
+                return True  # dropped meanwhile, by a signal's handler
             if sent == len(rest):
                 self._outgoing.popleft()
             else:
