@@ -75,7 +75,8 @@ class Service:
         self._order = itertools.count()
         self._last_token = 0
         self._poller: poll.Poller | None = None
-        self._thread: threading.Thread | None = None
+        self._started = False
+        self._thread: threading.Thread | None = None  # the first that runs, and stays the only one
         self._stopping = False
         self._wakes_at = 0.0  # when the thread will wake by itself
         self._next_look = 0.0
@@ -90,7 +91,11 @@ class Service:
 
     def _open_poller(self) -> poll.Poller:
         if self._poller is None:
-            self._poller = poll.Poller()
+            made = poll.Poller()
+            if self._poller is None:
+                self._poller = made
+            else:
+                made.close()  # a signal's handler has needed one meanwhile
         return self._poller
 
     def hand_over(self, task: Task, events: int) -> None:
@@ -162,9 +167,11 @@ class Service:
             poller.wake()
 
     def _start_thread(self, poller: poll.Poller) -> None:
-        if self._thread is not None or self._stopping:
+        if self._started or self._stopping:
             return
-        self._thread = threads.start(self._run, "service", poller)
+        # Meanwhile a signal's handler may start one too; or raise, though the thread runs: the next one ends at once.
+        threads.start(self._run, "service", poller)
+        self._started = True
 
     def _forget(self, token: int) -> None:
         task = self._tasks.pop(token, None)
@@ -175,6 +182,10 @@ class Service:
     # ---- in the thread
 
     def _run(self, poller: poll.Poller) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            self._thread = threading.current_thread()
         while not self._stopping:
             try:
                 self._run_once(poller)

@@ -126,3 +126,77 @@ print(net.native_ws_recv_blocking(own, -1))
 assert errors == ["the handshake was not complete before the time was up"] * 2, errors
 """
     assert run_script(PREPARE + text) == "None\n"
+
+
+BACKGROUND = """
+import threading, time
+from dryad_net import service, threads
+start, make = threads.start, service.poll.Poller
+server = net.native_tcp_listen(0)
+port = net.native_tcp_get_local_addr(server)["port"]
+pairs = [(net.native_tcp_connect("127.0.0.1", port), net.native_tcp_accept_blocking(server, 20000)) for _ in range(2)]
+service.service = service.Service()
+large = bytes(8 << 20)  # more than any kernel takes
+
+def all_arrives():
+    for own, _client in pairs:
+        left = len(large)
+        while left:
+            left -= len(net.native_tcp_recv_bytes_blocking(own, left, 20000))
+    time.sleep(0.3)
+    print([thread.name for thread in threading.enumerate()].count("dryad_net service"))
+"""
+
+
+@pytest.mark.parametrize("name", ["start", "Poller"])
+def test_the_background_while_it_is_being_made(name: str) -> None:
+    """A handler needs it too: both are served, by one."""
+    text = """
+def make_and_tell(made):
+    signal.raise_signal(signal.SIGUSR1)
+    return made
+
+threads.start = lambda *args: make_and_tell(start(*args))
+service.poll.Poller = lambda: make_and_tell(make())
+if NAME == "start":
+    service.poll.Poller = make
+else:
+    threads.start = start
+
+def broadcast(*_):
+    threads.start, service.poll.Poller = start, make
+    connections[1].broadcast(large)
+
+from dryad_net.table import table
+connections = [table.find(client) for _own, client in pairs]
+signal.signal(signal.SIGUSR1, broadcast)
+connections[0].broadcast(large)
+all_arrives()
+"""
+    assert run_script(PREPARE + BACKGROUND + text.replace("NAME", repr(name))) == "1\n"
+
+
+def test_an_exception_while_the_background_is_started() -> None:
+    """The thread that runs already stays the only one."""
+    text = """
+class Stop(Exception):
+    pass
+
+def start_and_raise(*args):
+    threads.start = start
+    start(*args)
+    raise Stop
+
+threads.start = start_and_raise
+try:
+    net.native_tcp_broadcast(server, large)
+except Stop:
+    print("stopped")
+for own, client in pairs[1:]:
+    net.native_tcp_close(client)
+del pairs[1:]
+from dryad_net.table import table
+service.hand_over(table.find(pairs[0][1]), service.poll.WRITE)
+all_arrives()
+"""
+    assert run_script(PREPARE + BACKGROUND + text) == "stopped\n1\n"
