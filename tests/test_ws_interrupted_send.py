@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dis
-import itertools
 import sys
 from collections.abc import Callable
-from functools import cache, partial
-from types import CodeType, FrameType
-from typing import Any
+from functools import partial
 
 import pytest
+from interrupt_support import interrupted
 from support import Link, Running
 from ws_support import Upgrade, WsLink
 
@@ -21,48 +18,6 @@ STEPS = 40  # more than these functions make calls for one message
 # Where a send(2) is made, and who calls it for a message and a broadcast.
 SENDING = ("_flush_queue", "_wait_for_turn", "_send_in_turn_or_queue")
 BROADCASTING = ("_flush_queue", "flush", "_transmit", "offer", "_offer_message")
-
-
-def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
-    """A trace function that raises KeyboardInterrupt after a call that they make: where a signal's handler may."""
-    left = step
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal left
-        if event == "opcode" and frame.f_lasti in after_calls(frame.f_code):
-            left -= 1
-            if left == 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
-
-    def enter(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_name not in functions:
-            return None
-        frame.f_trace = trace  # first: else 3.13 tells of no instruction
-        frame.f_trace_opcodes = True
-        return trace
-
-    return enter
-
-
-@cache
-def after_calls(code: CodeType) -> set[int]:
-    """The offsets of the instructions behind those that call something."""
-    instructions = list(dis.get_instructions(code))
-    return {behind.offset for before, behind in itertools.pairwise(instructions) if before.opname.startswith("CALL")}
-
-
-def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> None:
-    """Make a call that is interrupted after the step-th call of these functions."""
-    before = sys.gettrace()
-    sys.settrace(interrupt_at(step, functions))
-    try:
-        call()
-    except KeyboardInterrupt:
-        pass  # what was begun is the background's now
-    finally:
-        sys.settrace(before)
 
 
 def what_comes(link: WsLink) -> list[str | bytes]:

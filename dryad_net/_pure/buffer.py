@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 
 from .scan import find
 
@@ -45,6 +46,15 @@ class Buffer:
         data: any bytes-like object.
         """
         self._data += data
+
+    def _receive(self, recv: Callable[[int], bytes], size: int) -> int:
+        """Add at the end what recv(size) returns. Returns how many bytes that are.
+
+        Without a line of Python between: where a signal's handler raises, either has happened or neither.
+        """
+        before = len(self._data)
+        next(map(self._data.extend, map(recv, (size,))))
+        return len(self._data) - before
 
     def take_bytes(self, size: int) -> bytes | None:
         """Take at most `size` bytes from the front; None if there are none."""

@@ -30,15 +30,14 @@ class Reader(Socket):
         if self._ended or self._closed:
             return False
         try:
-            data = self._socket.recv(min(room, BLOCK))
+            received = self._incoming._receive(self._socket.recv, min(room, BLOCK))
         except BlockingIOError:
             return False
         except OSError as error:
             self._fail(error)
             return False
-        self._incoming.append(data)
-        self._ended = not data
-        return bool(data)
+        self._ended = received == 0
+        return received > 0
 
     # ---- why no more comes
 

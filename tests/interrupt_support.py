@@ -1,0 +1,53 @@
+"""KeyboardInterrupt wherever a function has just called something: where Python runs signals' handlers."""
+
+from __future__ import annotations
+
+import dis
+import itertools
+import sys
+from collections.abc import Callable
+from functools import cache
+from types import CodeType, FrameType
+from typing import Any
+
+
+def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
+    """A trace function that raises KeyboardInterrupt after a call that they make: where a signal's handler may."""
+    left = step
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        if event == "opcode" and frame.f_lasti in after_calls(frame.f_code):
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    def enter(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_name not in functions:
+            return None
+        frame.f_trace = trace  # first: else 3.13 tells of no instruction
+        frame.f_trace_opcodes = True
+        return trace
+
+    return enter
+
+
+@cache
+def after_calls(code: CodeType) -> set[int]:
+    """The offsets of the instructions behind those that call something."""
+    instructions = list(dis.get_instructions(code))
+    return {behind.offset for before, behind in itertools.pairwise(instructions) if before.opname.startswith("CALL")}
+
+
+def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> None:
+    """Make a call that is interrupted after the step-th call of these functions."""
+    before = sys.gettrace()
+    sys.settrace(interrupt_at(step, functions))
+    try:
+        call()
+    except KeyboardInterrupt:
+        pass  # what was begun is the background's now
+    finally:
+        sys.settrace(before)
