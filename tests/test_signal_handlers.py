@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import pytest
@@ -10,7 +9,7 @@ from support import run_script
 
 import dryad_net as net
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "raise_signal") or sys.platform == "win32", reason="POSIX signals")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 PREPARE = """
 import faulthandler, signal
@@ -105,7 +104,7 @@ print(net.native_tcp_recv_blocking(own, 10, 20000))
 def test_a_connection_in_the_middle_of_its_handshake() -> None:
     """Nothing can be sent before that is complete, and it waits for the handler."""
     text = """
-import socket, threading, time
+import socket
 listening = socket.create_server(("127.0.0.1", 0))
 own = net.native_ws_connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/")
 net.native_ws_set_timeout(own, -1)
@@ -156,12 +155,10 @@ def make_and_tell(made):
     signal.raise_signal(signal.SIGUSR1)
     return made
 
-threads.start = lambda *args: make_and_tell(start(*args))
-service.poll.Poller = lambda: make_and_tell(make())
 if NAME == "start":
-    service.poll.Poller = make
+    threads.start = lambda *args: make_and_tell(start(*args))
 else:
-    threads.start = start
+    service.poll.Poller = lambda: make_and_tell(make())
 
 def broadcast(*_):
     threads.start, service.poll.Poller = start, make
@@ -192,9 +189,7 @@ try:
     net.native_tcp_broadcast(server, large)
 except Stop:
     print("stopped")
-for own, client in pairs[1:]:
-    net.native_tcp_close(client)
-del pairs[1:]
+net.native_tcp_close(pairs.pop()[1])
 from dryad_net.table import table
 service.hand_over(table.find(pairs[0][1]), service.poll.WRITE)
 all_arrives()
