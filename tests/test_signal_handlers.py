@@ -127,6 +127,46 @@ assert errors == ["the handshake was not complete before the time was up"] * 2, 
     assert run_script(PREPARE + text) == "None\n"
 
 
+@pytest.mark.parametrize("name", ["native_ws_send", "native_ws_broadcast"])
+def test_a_broadcast_while_a_message_is_compressed(name: str) -> None:
+    """It goes out before that one, which refers to what was compressed before it and to nothing else."""
+    text = """
+import random, types, zlib
+from dryad_net import deflate
+armed = False
+
+class Telling:
+    def __init__(self, *args):
+        self.flush = (made := zlib.compressobj(*args)).flush
+        self.made = made
+
+    def compress(self, data):
+        global armed
+        compressed = self.made.compress(data)
+        if armed:
+            armed = False
+            signal.raise_signal(signal.SIGUSR1)
+        return compressed
+
+deflate.zlib = types.SimpleNamespace(**{**vars(zlib), "compressobj": Telling})
+server = net.native_ws_listen(0)
+net.native_ws_set_compression(server, True)
+own = net.native_ws_connect(f"ws://127.0.0.1:{net.native_ws_get_local_addr(server)['port']}/")
+net.native_ws_set_compression(own, True)
+assert net.native_ws_is_connected(own)
+assert net.native_net_wait([server], 20000) == [server]
+client = net.native_ws_accept(server)
+signal.signal(signal.SIGUSR1, lambda *_: net.native_ws_broadcast(server, "tick " * 20))
+message = random.Random(1).randbytes(1000).hex()
+for armed in (False, True, False):
+    net.NAME(client if "NAME" == "native_ws_send" else server, message)
+for expected in (message, "tick " * 20, message, message):
+    assert net.native_ws_recv_blocking(own, 10000) == expected
+print("well")
+"""
+    assert run_script(PREPARE + text.replace("NAME", name)) == "well\n"
+
+
 BACKGROUND = """
 import threading, time
 from dryad_net import service, threads
