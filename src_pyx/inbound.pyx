@@ -336,7 +336,8 @@ cdef class Inbound(Source):
     cdef bint take_one(self) except -1:
         """See that there is a message to read, if one has come; what is behind it stays where it is.
 
-        So whatever follows a message, a violation perhaps, is dealt with after it was read.
+        So whatever follows a message, a violation perhaps, is dealt with after it was read. One read, but what is
+        broken is read to its end: a send has told the script so, to whom nothing else is to look open.
         """
         cdef int64_t deadline = NOT_YET
         cdef int got
@@ -347,7 +348,7 @@ cdef class Inbound(Source):
                 self.keep(got)
                 self.leave_rest()
                 break
-            if has_read or self.state != OPEN or self.parsing:
+            if (has_read and not self.broken) or self.state != OPEN or self.parsing:
                 break
             got = self.fill_more(0, &deadline)
             if got == END:
@@ -378,7 +379,7 @@ cdef class Inbound(Source):
         return size != 0 and dryad_unread(self.fd) >= size
 
     cdef bint pump(self, bint in_background) except -1:
-        """Read once, and put what comes where it waits. True: there may be more."""
+        """Read once, to the end if it is broken, and put what comes where it waits. True: there may be more."""
         cdef int64_t deadline = NOT_YET
         cdef int got
         cdef bint has_read = False
@@ -390,7 +391,7 @@ cdef class Inbound(Source):
             if got != NOTHING:
                 self.keep(got)
                 continue
-            if has_read or self.state != OPEN or self.parsing or self.held is not None:
+            if (has_read and not self.broken) or self.state != OPEN or self.parsing or self.held is not None:
                 break
             got = self.fill_more(0, &deadline)
             if got == END:

@@ -261,10 +261,10 @@ cdef class Reader(Socket):
 
     cdef int break_off(self, Py_ssize_t failed) except -1:
         """The connection broke, which the next call may say."""
-        cdef object trouble
+        cdef object trouble = from_errno(<int> -failed)  # first: other threads may run meanwhile, and see the rest
         if not self.broken:
             self.broken = True
-            self.trouble = trouble = from_errno(<int> -failed)
+            self.trouble = trouble
             self.tell_broken(trouble)
         return 0
 

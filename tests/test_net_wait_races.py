@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 import threading
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from background_support import background_held_up
 from support import Running, wait_until
 from ws_support import PING, PONG, SOON_MS, TEXT, Peer, Upgrade, WsLink, accept_of, request
 
@@ -145,32 +145,6 @@ def test_what_is_handed_over_again_while_it_is_served() -> None:
         assert task.again.wait(5)
         service.withdraw(task)
         task.socket.release()
-
-
-@contextlib.contextmanager
-def background_held_up(ws: WsLink) -> Iterator[None]:
-    """The background has left the connection to the poller, and looks at nothing before the end of this."""
-    ours, theirs = socket.socketpair()
-    busy, go_on = threading.Event(), threading.Event()
-
-    class Busy(Task):
-        def work(self) -> int:
-            busy.set()
-            go_on.wait(20)
-            return 0
-
-    connection = table.objects[ws.id]
-    wait_until(lambda: not connection.watched, what="the background to leave it to the poller")
-    with theirs:
-        task = Busy(ours)
-        try:
-            service.hand_over(task, poll.WRITE)
-            assert busy.wait(10)
-            yield
-        finally:
-            go_on.set()
-            service.withdraw(task)
-            task.socket.release()
 
 
 def test_a_violation_that_the_script_has_read_first(ws: WsLink) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from background_support import background_held_up
 from support import Running, code_of, refusal, reset, wait_until
 from ws_support import (
     BINARY,
@@ -222,6 +223,32 @@ def test_a_reset_found_by_sending(ws: WsLink) -> None:
     codes = [refusal(net.native_ws_send, ws.id, "x").code for _ in range(3)]
     assert codes == ["E5006"] * 3
     broken(ws.id)
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+def test_a_send_that_broke_shows_in_the_state(ws: WsLink, size: int) -> None:
+    """Also where the system still holds what came before, which nobody had read yet."""
+    with background_held_up(ws):
+        for _ in range(2):
+            ws.peer.send(BINARY, b"x" * size)
+        reset(ws.peer.raw)
+        assert "reset" in refusal(net.native_ws_ping, ws.id).detail
+        assert net.native_ws_get_state(ws.id) == "closed"
+        assert net.native_ws_client_info(ws.id)["close_code"] == 1006
+    assert [received_binary(ws.id) for _ in range(2)] == [b"x" * size] * 2
+    broken(ws.id)
+
+
+def test_a_send_that_broke_shows_in_the_list_of_clients(ws_server: int, ws_dial: Upgrade) -> None:
+    """Also where a ping had come before, which nobody had answered yet."""
+    gone = ws_dial(ws_server)
+    with background_held_up(gone):
+        gone.peer.send(PING, b"you there?")
+        reset(gone.peer.raw)
+        assert "reset" in refusal(net.native_ws_send, gone.id, "x").detail
+        assert net.native_ws_get_clients(ws_server) == []
+        assert net.native_ws_is_connected(gone.id) is False
+    broken(gone.id)
 
 
 def test_a_reset_disturbs_no_other_client(ws_server: int, ws_dial: Upgrade) -> None:

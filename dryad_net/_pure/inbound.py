@@ -264,7 +264,8 @@ class Inbound(Source):
     def _take_one(self) -> None:
         """See that there is a message to read, if one has come; what is behind it stays where it is.
 
-        So whatever follows a message, a violation perhaps, is dealt with after it was read.
+        So whatever follows a message, a violation perhaps, is dealt with after it was read. One read, but what is
+        broken is read to its end: a send has told the script so, to whom nothing else is to look open.
         """
         with self._lock:
             has_read = False
@@ -272,14 +273,14 @@ class Inbound(Source):
                 if self._take_message():
                     self._leave_rest()
                     break
-                if has_read or self.state != OPEN or self._held is not None:
+                if (has_read and not self._broken) or self.state != OPEN or self._held is not None:
                     break
                 has_read = self._read_once()
                 if not has_read:
                     break
 
     def _pump(self, in_background: bool = False) -> bool:
-        """Read once, and put what comes where it waits. True: there may be more."""
+        """Read once, to the end if it is broken, and put what comes where it waits. True: there may be more."""
         with self._lock:
             has_read = False
             while self.state == OPEN and not self._closed:
@@ -288,7 +289,7 @@ class Inbound(Source):
                     return False
                 if self._take_message(in_background):
                     continue
-                if has_read or self.state != OPEN or self._held is not None:
+                if (has_read and not self._broken) or self.state != OPEN or self._held is not None:
                     break
                 if not self._read_once():
                     return False

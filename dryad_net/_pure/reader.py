@@ -47,9 +47,10 @@ class Reader(Socket):
         self._break(error)
 
     def _break(self, error: OSError) -> None:
+        trouble = from_os_error(error)
         if not self._broken:
+            self._trouble = trouble  # first: other threads must not see it broken for no reason
             self._broken = True
-            self._trouble = trouble = from_os_error(error)
             self.broke(trouble)
 
     def broke(self, trouble: NetworkError) -> None:
