@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 from collections import deque
 from typing import Any, ClassVar
 
@@ -32,6 +33,10 @@ from ws_support import (
 )
 
 import dryad_net as net
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 messages = st.sampled_from(["", "a", "é€😀", "x" * 200, "y" * 70_000])
 LARGE = 300_000
@@ -84,6 +89,13 @@ class Link:
         while found is not None and found.opcode in (PING, PONG):
             found = self.peer.read()
         assert found == self.expected.popleft()
+
+
+def unacknowledged(raw: socket.socket) -> int:
+    """How many bytes of a socket have not reached the other end's system (tcp(7), SIOCOUTQ); 0 where none tells."""
+    if sys.platform != "linux":
+        return 0
+    return int.from_bytes(fcntl.ioctl(raw, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 class WebSocketLife(Life):
@@ -248,8 +260,10 @@ class WebSocketLife(Life):
     @precondition(lambda self: self.links)
     @rule(choice=choices)
     def peer_resets(self, choice: int) -> None:
+        """What its own system still holds is lost, so that everything has to have arrived."""
         link = chosen(self.links, choice)
         if not link.end:
+            wait_until(lambda: unacknowledged(link.peer.raw) == 0, what="the peer's bytes to arrive")
             reset(link.peer.raw)
             link.ends("reset", True, 1006)
 
