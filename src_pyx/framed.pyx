@@ -63,7 +63,7 @@ cdef class Framed(Transmitter):
     cdef int check_open(self) except -1:
         if self.closed:
             raise IdError("closed")
-        if self.state != OPEN or self.broken:
+        if self.state != OPEN or self.close_sent or self.broken:  # nothing comes behind a Close frame that waits
             self.raise_trouble()
             if self.close_code:
                 raise NetworkError(f"not connected: the connection was closed ({self.close_code})")

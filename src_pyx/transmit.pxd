@@ -23,6 +23,7 @@ cdef class Transmitter(Stream):
     cdef readonly uint64_t bytes_sent
     cdef readonly uint64_t messages_sent
     cdef bint close_sent
+    cdef int saying_close
 
     cdef bint is_plain(self) noexcept
     cdef bytes wire(self, int opcode, data, bint compressed)

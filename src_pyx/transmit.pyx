@@ -30,6 +30,8 @@ cdef class Transmitter(Stream):
     """A connection's frames on their way out, and what is known of its state.
 
     Owns what its Stream owns. A subclass offers leave_to_service().
+
+    saying_close: so many threads are about to send a Close frame, and let others run before they have.
     """
 
     def __cinit__(self, handle, *args, **kwargs):
@@ -278,7 +280,7 @@ cdef class Transmitter(Stream):
 
     cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
         cdef Py_ssize_t queued
-        if self.state != OPEN or self.broken or self.closed:
+        if self.state != OPEN or self.close_sent or self.broken or self.closed:
             return False
         # What a send of the script's own has queued waits as long as that does, and says nothing of the peer.
         queued = self.outgoing_size - self.own_left
@@ -318,7 +320,11 @@ cdef class Transmitter(Stream):
         self.close_sent = True
         # A client leaves it to the server to end the TCP connection (RFC 6455, 7.1.1).
         self.told_end = self.client
-        self.send_control(CLOSE, close_payload(code, reason))
+        self.saying_close += 1
+        try:
+            self.send_control(CLOSE, close_payload(code, reason))
+        finally:
+            self.saying_close -= 1
 
 
 def broadcast(clients, int opcode, bytes payload not None, Py_ssize_t limit):

@@ -189,21 +189,27 @@ cdef class WebSocket(Inbound):
         Returns False if that was done before.
         """
         cdef bint was_open
-        if not Socket.begin_close(self):
-            return False
-        was_open = self.state == OPEN  # only now: from here on open() leaves it as it is
-        self.texts = self.binaries = self.slot = self.held = None
-        self.unread = self.slot_cost = 0
-        if was_open:
-            self.send_close(code, reason)
-            if not self.close_code:
-                self.close_code = code
-                self.close_reason = reason
-        self.state = CLOSING if was_open and wait_for_peer and not self.broken else CLOSED
+        self.saying_close += 1
+        try:
+            if not Socket.begin_close(self):
+                return False
+            was_open = self.state == OPEN  # only now: from here on open() leaves it as it is
+            self.texts = self.binaries = self.slot = self.held = None
+            self.unread = self.slot_cost = 0
+            if was_open:
+                self.send_close(code, reason)
+                if not self.close_code:
+                    self.close_code = code
+                    self.close_reason = reason
+            self.state = CLOSING if was_open and wait_for_peer and not self.broken else CLOSED
+        finally:
+            self.saying_close -= 1
         return True
 
     def finish(self):
         """One step towards the end of a connection that is closed, as finish_close()."""
+        if self.saying_close and self.fd >= 0:
+            return DRYAD_READ | DRYAD_WRITE  # at once again: our end of stream must not overtake the Close frame
         if self.state == CLOSING:
             self.read_to_close()
             if self.state == CLOSING:

@@ -20,7 +20,8 @@ from ws_support import (
 )
 
 import dryad_net as net
-from dryad_net import handshake
+from dryad_net import handshake, service
+from dryad_net._backend import poll, transmit
 from dryad_net.table import table
 from dryad_net.websocket import Connection
 from dryad_net.websocket_server import Server
@@ -122,6 +123,66 @@ def test_closing_while_keepalive_is_set(ws_link: WsLink, monkeypatch: pytest.Mon
     net.native_ws_set_keepalive(ws_link.id, enable)
     assert ws_link.peer.closing()[0] == 1000
     wait_until(lambda: connection.fileno() < 0, what="the descriptor is given back")
+
+
+def closes_by_script(ws: WsLink, code: int) -> None:
+    net.native_ws_close(ws.id)
+
+
+def closes_by_peer(ws: WsLink, code: int) -> None:
+    ws.peer.close(code)
+
+
+@pytest.mark.parametrize("who", [closes_by_script, closes_by_peer])
+def test_the_background_looks_while_the_close_frame_is_made(
+    ws: WsLink, monkeypatch: pytest.MonkeyPatch, who: Callable[[WsLink, int], None]
+) -> None:
+    """Our end of stream does not overtake it."""
+    connection = table.objects[ws.id]
+    looked = threading.Event()
+    finish = Connection._finish
+
+    def finish_and_tell(connection: Connection) -> int:
+        events = finish(connection)
+        looked.set()
+        return events
+
+    def meanwhile(*_: object) -> None:
+        if who is closes_by_peer:
+            Running(net.native_ws_kick_client if connection.server else net.native_ws_close, ws.id).wait_asleep()
+        else:
+            service.hand_over(connection, poll.READ | poll.WRITE)
+        looked.wait(0.5)  # in vain on the pure half, where this has the connection's lock
+
+    monkeypatch.setattr(Connection, "_finish", finish_and_tell)
+    before(monkeypatch, transmit, "close_payload", meanwhile)
+    who(ws, 1000)
+    assert ws.peer.closing()[0] == 1000
+    if who is closes_by_script:
+        ws.peer.close(1000)
+    wait_until(lambda: connection.fileno() < 0 or connection.is_over(), what="the end")
+
+
+def test_nothing_goes_out_behind_a_close_frame_that_waits(
+    ws_server: int, ws_dial: Upgrade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6455, section 5.5.1."""
+    link = ws_dial(ws_server, recv_buffer=65536)
+    large = "x" * 12_000_000  # more than the system takes; less than what may wait
+    assert net.native_ws_broadcast(ws_server, large) == 1
+    reached: list[int] = []
+    before(
+        monkeypatch,
+        Connection,
+        "leave_to_service",
+        lambda _: reached.append(net.native_ws_broadcast(ws_server, "too late")),
+    )
+    link.peer.close(1000)
+    wait_until(lambda: reached, what="the Close to wait")
+    assert link.peer.message() == large
+    assert link.peer.closing()[0] == 1000
+    assert link.peer.ended()
+    assert reached == [0]
 
 
 # ---- a server that is stopped

@@ -42,7 +42,7 @@ class Framed(Transmitter):
             raise IdError("closed")
         if not complete:
             raise NetworkTimeoutError("the handshake was not complete before the time was up")
-        if self.state != OPEN or self._broken:
+        if self.state != OPEN or self._close_sent or self._broken:  # nothing comes behind a Close frame that waits
             self._raise_trouble()
             if self.close_code:
                 raise NetworkError(f"not connected: the connection was closed ({self.close_code})")

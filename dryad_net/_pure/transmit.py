@@ -194,7 +194,7 @@ class Transmitter(Stream):
     def _offer_message(self, opcode: int, payload: bytes, frame: bytes, limit: int) -> bool:
         """Send a broadcast's message without waiting. False: it does not reach this client."""
         with self._lock:
-            if self.state != OPEN or self._broken or self._closed or self._encoding:
+            if self.state != OPEN or self._close_sent or self._broken or self._closed or self._encoding:
                 return False
             # What a send of the script's own has queued waits as long as that does, and says nothing of the peer.
             queued = self.outgoing_size - self._own_left
