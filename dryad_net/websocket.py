@@ -200,7 +200,8 @@ class Connection(websocket.WebSocket):
 
     def leave_to_service(self) -> None:
         """Something is queued that the background must send."""
-        self._hand_over(poll.WRITE)
+        # And read: it may have been waiting for that, and a peer who does not read may close meanwhile, or ask.
+        self._hand_over(poll.READ | poll.WRITE)
 
     def resumed(self) -> None:
         """There is something to read or to answer that no poller will tell."""

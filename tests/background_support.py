@@ -40,7 +40,7 @@ def background_held_up(ws: WsLink) -> Iterator[None]:
     """The background has left the connection to the poller, and looks at nothing before the end of this."""
     ours, theirs = socket.socketpair()
     connection = table.objects[ws.id]
-    wait_until(lambda: not connection.watched, what="the background to leave it to the poller")
+    wait_until(lambda: connection not in service.service._used, what="the background to leave it to the poller")
     with theirs:
         task = Busy(ours)
         try:

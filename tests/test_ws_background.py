@@ -27,6 +27,9 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net import service
+from dryad_net.table import table
+from dryad_net.websocket import Connection
 
 MIB = 1 << 20
 # Of the 250 ms, with some room for a machine that is busy; the median of several is looked at.
@@ -291,3 +294,34 @@ def test_the_close_of_a_silent_peer_makes_nobody_spin(ws: WsLink) -> None:
     time.sleep(0.4)
     assert time.process_time() - used < 0.2
     assert ws.peer.expect(CLOSE) == close_payload(1000)
+
+
+def test_a_close_is_seen_while_a_broadcast_waits(ws_server: int, ws_dial: Upgrade) -> None:
+    """The peer does not read: nothing but what it sends itself tells of it."""
+    link = ws_dial(ws_server, recv_buffer=65536)
+    connection = table.objects[link.id]
+    wait_until(lambda: connection not in service.service._used, what="the background to leave it to the poller")
+    assert net.native_ws_broadcast(ws_server, "x" * 12 * MIB) == 1
+    link.peer.close(1000)
+    wait_until(connection.is_over, what="the Close to be read")
+
+
+@pytest.mark.skipif(net.backend != "pure", reason="the compiled half flushes without letting others run")
+def test_a_timeout_of_0_is_not_up_because_the_background_flushes(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to a ping takes the turn for as long as a send takes, and no longer."""
+    connection = table.objects[ws.id]
+    net.native_ws_set_timeout(ws.id, 0)
+    flush_queue = Connection._flush_queue
+    sending: list[Running] = []
+
+    def flush_while_the_script_sends(connection: Connection) -> bool:
+        if not sending:
+            sending.append(Running(net.native_ws_send, ws.id, "hello").wait_asleep())
+        return bool(flush_queue(connection))
+
+    monkeypatch.setattr(Connection, "_flush_queue", flush_while_the_script_sends)
+    ws.peer.send(PING, b"you there?")
+    assert ws.peer.expect(PONG) == b"you there?"
+    assert ws.peer.message() == "hello"
+    assert sending[0].result() is None
+    assert connection.is_open()

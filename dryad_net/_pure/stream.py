@@ -66,6 +66,9 @@ class Stream(Receiver):
         """
         if is_held_here(self._sending):
             raise NetworkError(ALREADY_SENDING)
+        with self._lock:  # who only flushes, without waiting, has it no longer than this: nobody's time is up by that
+            if take(self._sending, 0, taken):
+                return
         seconds = -1 if deadline is None else max(deadline - time.monotonic(), 0)
         if not take(self._sending, seconds, taken):
             raise NetworkTimeoutError(NOTHING_SENT)
@@ -139,13 +142,13 @@ class Stream(Receiver):
         """Send what is queued, without waiting. True when nothing is left to send."""
         taken: list[bool] = []
         flushed = False  # in the middle of somebody's bytes; they flush first thing
-        try:
-            if not is_held_here(self._sending) and take(self._sending, 0, taken):
-                with self._lock:
+        with self._lock:  # around the turn, as _take_turn() counts on
+            try:
+                if not is_held_here(self._sending) and take(self._sending, 0, taken):
                     flushed = self._flush_queue()
-        finally:
-            if True in taken:
-                self._sending.release()
+            finally:
+                if True in taken:
+                    self._sending.release()
         # Not from within: an exception on a return's way out of a `with` may miss the finally around it.
         return flushed
 
