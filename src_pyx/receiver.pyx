@@ -129,7 +129,8 @@ cdef class Receiver(Reader):
                 self.fail(n)  # the system says it only once
         if readable:
             self.expect_something()
-            self.fill(BLOCK, 0, &deadline)
+            while self.fill(BLOCK, 0, &deadline) == FILLED and not self.incoming.has_character():
+                pass  # behind part of a character there may be the end
             self.settle()
         return self.ended or self.incoming.has_character()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import select
+import socket
 import time
 from collections.abc import Callable
 
@@ -158,6 +159,21 @@ def test_part_of_a_character_at_the_end(link: Link) -> None:
     link.raw.close()
     becomes_ready(link.id)
     assert net.native_tcp_recv(link.id, 10) == "\udce2\udc82"
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="needs POLLRDHUP")
+def test_part_of_a_character_and_the_end_at_once(link: Link, server: int, dial: Dial) -> None:
+    """Not only the next time that it is asked, also where another one is ready."""
+    other = dial(server)
+    other.raw.sendall(b"x")
+    becomes_ready(other.id)
+    link.raw.sendall(b"\xe2")
+    link.raw.shutdown(socket.SHUT_WR)
+    with kernel_socket(link.id) as twin:
+        ended = select.poll()
+        ended.register(twin, select.POLLRDHUP)
+        assert ended.poll(SOON_MS)
+    assert ready(other.id, link.id) == [other.id, link.id]
 
 
 def test_what_recv_until_left_is_ready(link: Link) -> None:

@@ -141,7 +141,12 @@ class Receiver(Reader):
             if self._closed or self._ended:
                 return True
             if readable:
-                self._note_rest(self._fill(BLOCK))
+                came = False
+                while self._fill(BLOCK):
+                    came = True
+                    if self._incoming.has_character():
+                        break  # behind part of one there may be the end
+                self._note_rest(came)
             return self._ended or self._incoming.has_character()
 
     # ---- the end
