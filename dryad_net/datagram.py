@@ -61,10 +61,19 @@ class DatagramSocket(datagram.Datagram):
 
     def close(self) -> None:
         """Close at once; who waits in a receive wakes."""
-        if self.begin_close():
-            log.note(log.DEBUG, self, "closed")
-            table.retire(self.id)
-            self.release()
+        try:
+            if self.begin_close():
+                log.note(log.DEBUG, self, "closed")
+                self._after_close()
+        except BaseException:
+            # A signal's handler has raised in the middle: to close it again would do nothing.
+            if self.is_closed():
+                self._after_close()
+            raise
+
+    def _after_close(self) -> None:
+        table.retire(self.id)
+        self.release()
 
     # ---- addresses
 

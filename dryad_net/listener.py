@@ -75,9 +75,17 @@ class Server(sock.Listener):
 
     def stop(self) -> None:
         """Stop listening and close every client; who waits in accept wakes."""
-        if not self.begin_close():
-            return
-        log.note(log.DEBUG, self, "stopped")
+        try:
+            if self.begin_close():
+                log.note(log.DEBUG, self, "stopped")
+                self._after_close()
+        except BaseException:
+            # A signal's handler has raised in the middle: to stop it again would do nothing.
+            if self.is_closed():
+                self._after_close()
+            raise
+
+    def _after_close(self) -> None:
         table.retire(self.id)
         self.release()
         for client in list(self.clients.values()):

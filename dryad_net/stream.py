@@ -77,12 +77,19 @@ class Connection(stream.Stream):
     def close(self) -> None:
         """Close at once for the script, and in the background for the peer, which gets everything."""
         try:
-            self._close()
+            if self.begin_close():
+                log.note(log.DEBUG, self, "closed")
+                self._after_close()
         except MemoryError:
             # What it still held is lost then; the descriptor and the ID must not be.
             self.release()
             self._leave_table()
             service.withdraw(self)
+            raise
+        except BaseException:
+            # A signal's handler has raised in the middle: to close it again would do nothing.
+            if self.is_closed():
+                self._after_close()
             raise
 
     def _leave_table(self) -> None:
@@ -90,10 +97,8 @@ class Connection(stream.Stream):
         if self.server is not None:
             self.server.clients.pop(self.id, None)
 
-    def _close(self) -> None:
-        if not self.begin_close():
-            return
-        log.note(log.DEBUG, self, "closed")
+    def _after_close(self) -> None:
+        """What is left to do once it is closed; where that was interrupted, all of it again."""
         self._leave_table()
         linger = self.linger
         if linger is not None and linger.enable and linger.seconds == 0:

@@ -338,6 +338,11 @@ class Connection(websocket.WebSocket):
             closing.pop(self.id, None)
             service.withdraw(self)
             raise
+        except BaseException:
+            # A signal's handler has raised in the middle: to close it again would do nothing.
+            if self.is_closed():
+                self._after_close()
+            raise
 
     def leave_table(self) -> None:
         """Have its ID closed for ever."""
@@ -350,11 +355,15 @@ class Connection(websocket.WebSocket):
         with contextlib.nullcontext() if opening is None else opening.answering:
             if not self.begin_closing(code, reason, wait_for_peer):
                 return
+        log.note(log.DEBUG, self, "closed (%d)", self.close_code or code)
+        self._after_close()
+
+    def _after_close(self) -> None:
+        """What is left to do once it is closed; where that was interrupted, all of it again."""
         self.opening = None
         self.leave_table()
         if self.is_closing() and self.id:
             closing[self.id] = self
-        log.note(log.DEBUG, self, "closed (%d)", self.close_code or code)
         self.ending()
 
     def kick(self) -> None:

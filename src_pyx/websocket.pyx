@@ -202,6 +202,9 @@ cdef class WebSocket(Inbound):
                     self.close_code = code
                     self.close_reason = reason
             self.state = CLOSING if was_open and wait_for_peer and not self.broken else CLOSED
+        except BaseException:
+            self.state = CLOSED  # whatever a signal's handler has raised in the middle of: there is nothing to wait for
+            raise
         finally:
             self.saying_close -= 1
         return True

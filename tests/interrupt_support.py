@@ -41,13 +41,14 @@ def after_calls(code: CodeType) -> set[int]:
     return {behind.offset for before, behind in itertools.pairwise(instructions) if before.opname.startswith("CALL")}
 
 
-def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> None:
-    """Make a call that is interrupted after the step-th call of these functions."""
+def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> bool:
+    """Make a call that is interrupted after the step-th call of these functions. Returns whether it came so far."""
     before = sys.gettrace()
     sys.settrace(interrupt_at(step, functions))
     try:
         call()
     except KeyboardInterrupt:
-        pass  # what was begun is the background's now
+        return True  # what was begun is the background's now
     finally:
         sys.settrace(before)
+    return False

@@ -190,18 +190,25 @@ class WebSocket(Inbound):
             if not self.begin_close():
                 return False
             was_open = self.state == OPEN
-            for queue in self._queues.values():
-                queue.clear()
-            self._unread = 0
-            self._first = None
-            self._held = None
-            if was_open:
-                self.send_close(code, reason)
-                if not self.close_code:
-                    self.close_code = code
-                    self.close_reason = reason
+            try:
+                self._let_go(code, reason, was_open)
+            except BaseException:
+                self.state = CLOSED  # whatever a signal's handler raised in the middle of: there is nothing to wait for
+                raise
             self.state = CLOSING if was_open and wait_for_peer and not self._broken else CLOSED
             return True
+
+    def _let_go(self, code: int, reason: str, was_open: bool) -> None:
+        for queue in self._queues.values():
+            queue.clear()
+        self._unread = 0
+        self._first = None
+        self._held = None
+        if was_open:
+            self.send_close(code, reason)
+            if not self.close_code:
+                self.close_code = code
+                self.close_reason = reason
 
     def finish(self) -> int:
         """One step towards the end of a connection that is closed, as finish_close()."""

@@ -1,0 +1,96 @@
+"""Ctrl-C in the middle of a close: nothing is left behind, whichever call it has come after."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from interrupt_support import interrupted
+from support import plain_listener, wait_until
+from ws_support import opened, plain_server, response, shorten, url_of
+
+import dryad_net as net
+from dryad_net.table import table
+
+# Where Python runs on the way from a native function to the descriptor that is given back.
+CLOSING = (
+    *("close", "_close", "stop", "kick", "_after_close", "ending", "_finish", "leave_table", "_leave_table"),
+    *("begin_close", "begin_closing", "_let_go", "send_close", "build", "finish", "finish_close"),
+    *("retire", "withdraw", "hand_over"),
+)
+
+
+def udp() -> Iterator[list[int]]:
+    identifier = net.native_udp_socket()
+    net.native_udp_bind(identifier, 0)
+    yield [identifier]
+
+
+def tcp() -> Iterator[list[int]]:
+    with plain_listener() as listening:
+        identifier = net.native_tcp_connect(*listening.getsockname())
+        with listening.accept()[0]:
+            yield [identifier]
+
+
+def tcp_server() -> Iterator[list[int]]:
+    server = net.native_tcp_listen(0)
+    address = ("127.0.0.1", net.native_tcp_get_local_addr(server)["port"])
+    own = [net.native_tcp_connect(*address) for _ in range(2)]
+    yield [server, *(net.native_tcp_accept_blocking(server, -1) for _ in own)]
+    for each in own:
+        net.native_tcp_close(each)
+
+
+def websocket() -> Iterator[list[int]]:
+    with plain_listener() as listening:
+        identifier = net.native_ws_connect(url_of(listening))
+        peer = plain_server(listening)
+    with peer.raw:
+        net.native_ws_recv(identifier)
+        peer.say(response(peer.head()))
+        yield [opened(identifier)]
+
+
+def websocket_server() -> Iterator[list[int]]:
+    server = net.native_ws_listen(0)
+    url = f"ws://127.0.0.1:{net.native_ws_get_local_addr(server)['port']}/"
+    own = [net.native_ws_connect(url) for _ in range(2)]
+    for each in own:
+        net.native_ws_recv(each)
+    yield [server, *(wait_until(lambda: net.native_ws_accept(server)) for _ in own)]
+    for each in own:
+        net.native_ws_close(each)
+
+
+CLOSES: dict[str, tuple[Callable[[], Iterator[list[int]]], Callable[[int], object]]] = {
+    "udp": (udp, net.native_udp_close),
+    "tcp": (tcp, net.native_tcp_close),
+    "tcp server": (tcp_server, net.native_tcp_stop_server),
+    "websocket": (websocket, net.native_ws_close),
+    "websocket server": (websocket_server, net.native_ws_stop_server),
+}
+
+
+@pytest.mark.parametrize("kind", CLOSES)
+def test_closing_once_more_leaves_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a script's ``finally`` does it; what the interrupted call has begun is at its end by then."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.2)
+    make, close = CLOSES[kind]
+    for step in itertools.count():
+        making = make()
+        identifiers = next(making)
+        closed: list[Any] = [table.objects[identifier] for identifier in identifiers]
+        # Python 3.12 tells of a function's instructions from the second call on.
+        came = interrupted(step or sys.maxsize, CLOSING, lambda: close(identifiers[0]))  # noqa: B023
+        close(identifiers[0])
+        for each, identifier in zip(closed, identifiers, strict=True):
+            assert identifier not in table.objects, step
+            wait_until(lambda: each.fileno() < 0, 5, f"the descriptor to be given back, {step=}")  # noqa: B023
+        list(making)
+        if step and not came:
+            break
+    assert step > 3
