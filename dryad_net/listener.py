@@ -38,14 +38,21 @@ class Server(sock.Listener):
         return self.accept(timeout_ms, self._adopt)
 
     def _adopt(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
-        client: Connection = table.add(lambda identifier: Connection(handle, identifier, peer, self))
-        log.note(log.DEBUG, client, "accepted by server %d", self.id)
+        made: list[Connection] = []  # known from the first moment, whatever a signal's handler raises
+
+        def make(identifier: int) -> Connection:
+            made.append(Connection(handle, identifier, peer, self))
+            return made[0]
+
         try:
+            client: Connection = table.add(make)
+            log.note(log.DEBUG, client, "accepted by server %d", self.id)
             self.inherited.apply(client)
+            self.clients[client.id] = client
         except BaseException:
-            client.close()
+            for each in made:
+                each.close()
             raise
-        self.clients[client.id] = client
         if self.is_closed():
             client.close()  # stopped by another thread meanwhile
         if client.is_closed():

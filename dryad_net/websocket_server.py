@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -156,17 +157,19 @@ class Server(sock.Listener):
 
     def next_client(self) -> Connection | None:
         """The client whose handshake has been complete for longest; None if there is none."""
+        taken: list[Connection] = []
         try:
-            client = self.ready.popleft()
-        except IndexError:
-            return None
-        try:
+            # In one step, in which no signal's handler can raise: nobody else would have the client any more.
+            taken.extend(itertools.islice(iter(self.ready.popleft, None), 1))
+            client = taken[0]
             self._apply_settings(client)
             table.add(lambda identifier: self._name(client, identifier))
-        except MemoryError:
-            self.clients.pop(client.id, None)
-            self.ready.appendleft(client)
-            self._close_if_stopped(client)
+        except BaseException as error:
+            # No memory, or a signal's handler has raised: the next accept hands it out, under another ID.
+            for client in taken:
+                self._take_back(client)
+            if isinstance(error, IndexError) and not taken:
+                return None
             raise
         self._close_if_stopped(client)
         # In this order, because the background may find another one ready at any moment.
@@ -179,6 +182,13 @@ class Server(sock.Listener):
             client.leave_table()  # which stop() did before it was there, perhaps
             return None
         return client
+
+    def _take_back(self, client: Connection) -> None:
+        self.clients.pop(client.id, None)
+        table.retire(client.id)
+        client.id = 0
+        self.ready.appendleft(client)
+        self._close_if_stopped(client)
 
     def _name(self, client: Connection, identifier: int) -> Connection:
         client.id = identifier

@@ -1,16 +1,17 @@
-"""Ctrl-C in the middle of a close: nothing is left behind, whichever call it has come after."""
+"""Ctrl-C in the middle of a close or an accept: nothing is left behind, whichever call it has come after."""
 
 from __future__ import annotations
 
 import itertools
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from interrupt_support import interrupted
-from support import plain_listener, wait_until
-from ws_support import opened, plain_server, response, shorten, url_of
+from support import SOON, plain_listener, port_of, wait_until
+from ws_support import SOON_MS, opened, plain_client, plain_server, request, response, shorten, url_of
 
 import dryad_net as net
 from dryad_net.table import table
@@ -20,6 +21,12 @@ CLOSING = (
     *("close", "_close", "stop", "kick", "_after_close", "ending", "_finish", "leave_table", "_leave_table"),
     *("begin_close", "begin_closing", "_let_go", "send_close", "build", "finish", "finish_close"),
     *("retire", "withdraw", "hand_over"),
+)
+
+# The same for a client on its way to an ID.
+ACCEPTING = (
+    *("next_client", "_name", "_apply_settings", "_adopt", "make", "add", "apply", "note"),
+    *("_go_on", "_close_if_stopped"),
 )
 
 
@@ -91,6 +98,40 @@ def test_closing_once_more_leaves_nothing(kind: str, monkeypatch: pytest.MonkeyP
             assert identifier not in table.objects, step
             wait_until(lambda: each.fileno() < 0, 5, f"the descriptor to be given back, {step=}")  # noqa: B023
         list(making)
+        if step and not came:
+            break
+    assert step > 3
+
+
+# What was interrupted between accept(2) and its ID is closed by its object, as Python's own sockets are.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize("kind", ["tcp", "websocket"])
+def test_a_stopped_server_has_no_clients(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also none that an interrupted accept had in hand."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.2)
+    for step in itertools.count():
+        if kind == "tcp":
+            server = net.native_tcp_listen(0)
+            raw = socket.create_connection(("127.0.0.1", port_of(server)))
+            accept, stop = net.native_tcp_accept, net.native_tcp_stop_server
+        else:
+            server = net.native_ws_listen(0)
+            peer = plain_client(server)
+            peer.say(request())
+            peer.head()
+            raw = peer.raw
+            accept, stop = net.native_ws_accept, net.native_ws_stop_server
+        raw.settimeout(SOON)
+        with raw:
+            assert net.native_net_wait([server], SOON_MS) == [server]
+            came = interrupted(step or sys.maxsize, ACCEPTING, lambda: accept(server))  # noqa: B023
+            stop(server)
+            try:
+                while raw.recv(1000):
+                    pass
+            except TimeoutError:
+                pytest.fail(f"the client is still there, {step=}")
+        assert not table.objects
         if step and not came:
             break
     assert step > 3
