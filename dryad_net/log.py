@@ -47,20 +47,18 @@ class Writer:
         # Its put() may come at any moment, even in the middle of another put() (queue: SimpleQueue).
         self._records: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._lock = threading.RLock()  # as a signal's handler may
-        self._thread: threading.Thread | None = None
-        self._is_starting = False
+        self._thread: threading.Thread | None = None  # the first that runs, and stays the only one
         self._handling = threading.RLock()  # held while a record is handled
 
     def put(self, record: logging.LogRecord) -> None:
         """Have a record handled."""
         self._records.put(record)
         with self._lock:
-            if self._thread is not None or self._is_starting:
-                return
-            self._is_starting = True
-            with contextlib.suppress(OSError):  # without a thread, the next record tries again
-                self._thread = threads.start(self._run, "log")
-            self._is_starting = False
+            if self._thread is None:
+                with contextlib.suppress(OSError):  # without a thread, the next record tries again
+                    started = threads.start(self._run, "log")
+                    # Meanwhile a signal's handler may have started one too; if it raises, the thread runs all the same.
+                    self._thread = self._thread or started
 
     def stop(self) -> None:
         """At exit: give the handlers a moment, and end the thread."""
@@ -78,6 +76,10 @@ class Writer:
             self._handling.release()
 
     def _run(self) -> None:
+        with self._lock:
+            self._thread = self._thread or threading.current_thread()
+            if self._thread is not threading.current_thread():
+                return
         while (record := self._records.get()) is not None:
             try:
                 with self._handling:

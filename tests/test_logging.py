@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import Dial
 from docs_support import DOCS, blocks
+from interrupt_support import interrupted
 from support import SOON, Link, Running, plain_listener, port_of, refusal, reset, run_script, wait_until
 from ws_support import (
     TEXT,
@@ -433,6 +435,25 @@ def live():
     net.native_tcp_close(own)
     net.native_tcp_stop_server(server)
 """
+
+
+def test_ctrl_c_while_the_thread_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next record finds one, or starts one, and there never are two that handle records."""
+    handled: list[object] = []
+    monkeypatch.setattr(log.logger, "handle", handled.append)
+    for step in itertools.count():
+        writer = log.Writer()
+        # Python 3.12 tells of a function's instructions from the second call on.
+        came = interrupted(step or sys.maxsize, ("put", "start"), lambda: writer.put("first"))  # noqa: B023
+        writer.put("second")
+        wait_until(lambda: "second" in handled, what="the second to be handled")
+        assert handled in (["second"], ["first", "second"])
+        writer.stop()
+        assert not writer._thread.is_alive()
+        handled.clear()
+        if step and not came:
+            break
+    assert step > 3
 
 
 def test_silent_and_without_a_thread_by_default() -> None:
