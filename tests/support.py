@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import select
 import shutil
 import socket
 import subprocess
@@ -142,6 +143,16 @@ def reset(raw: socket.socket) -> None:
     """Close a plain socket with a reset (SO_LINGER of zero seconds, socket(7))."""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     raw.close()
+
+
+def reset_arrives(identifier: int) -> None:
+    """Wait until the system knows that the peer has reset the connection behind an ID, without asking for it."""
+    if not hasattr(select, "poll"):
+        return  # Windows: where nothing tells
+    with kernel_socket(identifier) as twin:
+        broken = select.poll()
+        broken.register(twin, 0)  # what is told anyway: POLLERR, POLLHUP (poll(2))
+        assert broken.poll(SOON * 1000)
 
 
 def read_exactly(raw: socket.socket, size: int) -> bytes:

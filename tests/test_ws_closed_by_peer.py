@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from background_support import background_held_up
-from support import Running, code_of, refusal, reset, wait_until
+from support import Running, code_of, refusal, reset, reset_arrives, wait_until
 from ws_support import (
     BINARY,
     CLOSE,
@@ -232,6 +232,7 @@ def test_a_send_that_broke_shows_in_the_state(ws: WsLink, size: int) -> None:
         for _ in range(2):
             ws.peer.send(BINARY, b"x" * size)
         reset(ws.peer.raw)
+        reset_arrives(ws.id)
         assert "reset" in refusal(net.native_ws_ping, ws.id).detail
         assert net.native_ws_get_state(ws.id) == "closed"
         assert net.native_ws_client_info(ws.id)["close_code"] == 1006
@@ -245,6 +246,7 @@ def test_a_send_that_broke_shows_in_the_list_of_clients(ws_server: int, ws_dial:
     with background_held_up(gone):
         gone.peer.send(PING, b"you there?")
         reset(gone.peer.raw)
+        reset_arrives(gone.id)
         assert "reset" in refusal(net.native_ws_send, gone.id, "x").detail
         assert net.native_ws_get_clients(ws_server) == []
         assert net.native_ws_is_connected(gone.id) is False
