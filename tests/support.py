@@ -145,6 +145,18 @@ def reset(raw: socket.socket) -> None:
     raw.close()
 
 
+def arrives(identifier: int, size: int) -> None:
+    """Wait until the system has so many bytes for an ID, which nobody has read."""
+
+    def unread() -> int:
+        with contextlib.suppress(BlockingIOError):
+            return len(twin.recv(size, socket.MSG_PEEK))
+        return 0
+
+    with kernel_socket(identifier) as twin:
+        wait_until(lambda: unread() == size, what=f"{size} bytes to arrive")
+
+
 def reset_arrives(identifier: int) -> None:
     """Wait until the system knows that the peer has reset the connection behind an ID, without asking for it."""
     if not hasattr(select, "poll"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from interrupt_support import interrupted
-from support import Link
+from support import Link, arrives
 
 import dryad_net as net
 
@@ -31,6 +31,7 @@ def test_nothing_is_lost(link: Link, name: str) -> None:
         got: list[object] = []
         line = f"{step}, whole#"
         link.raw.sendall(line.encode())
+        arrives(link.id, len(line))
         # Python 3.12 tells of a function's instructions from the second call on.
         interrupted(step or sys.maxsize, READING, call)
         if not got:

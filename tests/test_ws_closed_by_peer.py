@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from background_support import background_held_up
-from support import Running, code_of, refusal, reset, reset_arrives, wait_until
+from support import Running, arrives, code_of, refusal, reset, reset_arrives, wait_until
 from ws_support import (
     BINARY,
     CLOSE,
@@ -228,9 +228,10 @@ def test_a_reset_found_by_sending(ws: WsLink) -> None:
 @pytest.mark.parametrize("size", [10, 30_000])
 def test_a_send_that_broke_shows_in_the_state(ws: WsLink, size: int) -> None:
     """Also where the system still holds what came before, which nobody had read yet."""
+    messages = ws.peer.frame(BINARY, b"x" * size) * 2
     with background_held_up(ws):
-        for _ in range(2):
-            ws.peer.send(BINARY, b"x" * size)
+        ws.peer.say(messages)
+        arrives(ws.id, len(messages))
         reset(ws.peer.raw)
         reset_arrives(ws.id)
         assert "reset" in refusal(net.native_ws_ping, ws.id).detail
