@@ -7,8 +7,13 @@ import itertools
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
+
+import dryad_net as net
+
+LIBRARY = Path(net.__file__).parent
 
 
 def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
@@ -25,8 +30,8 @@ def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
         return trace
 
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_name not in functions:
-            return None
+        if frame.f_code.co_name not in functions or not Path(frame.f_code.co_filename).is_relative_to(LIBRARY):
+            return None  # the standard library's of the same name are its own affair
         frame.f_trace = trace  # first: else 3.13 tells of no instruction
         frame.f_trace_opcodes = True
         return trace
