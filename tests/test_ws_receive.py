@@ -72,7 +72,7 @@ def test_waiting_for_text_takes_no_binary(ws: WsLink) -> None:
 def test_waiting_for_text_beside_binary_keeps_the_time(ws: WsLink) -> None:
     ws.peer.send(BINARY, b"binary")
     assert net.native_ws_recv_blocking(ws.id, 100) is None
-    assert net.native_ws_recv_binary(ws.id) == b"binary"
+    assert received_binary(ws.id) == b"binary"
 
 
 def test_a_blocking_call_takes_what_is_there(ws: WsLink) -> None:

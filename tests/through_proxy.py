@@ -80,6 +80,7 @@ LEFT_OUT: dict[str, list[str]] = {
         "test_tcp_records::test_the_time_limit_loses_nothing_of_a_large_record",
         "test_tcp_until::test_a_delimiter_split_over_packets_at_every_position",
         "test_ws_exit::test_quick_and_quiet[many connections]",
+        "test_ws_info::test_latency_of_the_last_ping",
         "test_ws_keepalive::test_any_sign_of_life_will_do",
         "test_ws_keepalive::test_no_pings_while_there_is_traffic",
         "test_ws_messages::test_sending_is_prompt",
