@@ -96,7 +96,7 @@ def test_closing_once_more_leaves_nothing(kind: str, monkeypatch: pytest.MonkeyP
         close(identifiers[0])
         for each, identifier in zip(closed, identifiers, strict=True):
             assert identifier not in table.objects, step
-            wait_until(lambda: each.fileno() < 0, 5, f"the descriptor to be given back, {step=}")  # noqa: B023
+            wait_until(lambda: each.fileno() < 0, what=f"the descriptor to be given back, {step=}")  # noqa: B023
         list(making)
         if step and not came:
             break
