@@ -35,7 +35,10 @@ class Server(sock.Listener):
 
     def next_client(self, timeout_ms: int) -> Connection | None:
         """Accept one connection; None if there is none, the time is up, or the server was stopped."""
-        return self.accept(timeout_ms, self._adopt)
+        client: Connection | None = self.accept(timeout_ms, self._adopt)
+        if client is not None and client.is_closed() and self.is_closed():
+            return None  # stopped by another thread meanwhile, which has closed this one too
+        return client
 
     def _adopt(self, handle: sock.Socket, peer: tuple[str, int]) -> Connection:
         made: list[Connection] = []  # known from the first moment, whatever a signal's handler raises
@@ -54,7 +57,7 @@ class Server(sock.Listener):
                 each.close()
             raise
         if self.is_closed():
-            client.close()  # stopped by another thread meanwhile
+            client.close()  # it was not among them when all were closed, perhaps
         if client.is_closed():
             self.clients.pop(client.id, None)  # closed before it was among them
         return client

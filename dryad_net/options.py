@@ -51,7 +51,7 @@ class Inherited:
 
     def apply(self, client: Connection) -> None:
         """Set it all on a new client. Errors: OSError."""
-        for option, value in self.options.items():
+        for option, value in list(self.options.items()):  # another thread may set one meanwhile
             client.set_option(*option, value)
         if self.linger is not None:
             client.set_linger(*self.linger)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support import SOON, Link, Running, code_of, fill, port_of, read_exactly, read_to_end
+from support import SOON, Link, Running, code_of, fill, kernel_socket, port_of, read_exactly, read_to_end
 
 import dryad_net as net
+from dryad_net.options import Inherited
+from dryad_net.stream import Connection
 from dryad_net.table import table
 
 MIB = 1024 * 1024
@@ -78,6 +81,37 @@ def test_a_kicked_client_is_woken(server: int, dial: Callable[..., Link], stop: 
     else:
         net.native_tcp_kick_client(client.id)
     assert thread.result() is None
+
+
+def test_stopping_in_the_middle_of_an_accept(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that had waited: null, and not the ID of a client that is closed already."""
+    apply = Inherited.apply
+
+    def stopped_meanwhile(inherited: Inherited, client: Connection) -> None:
+        Running(net.native_tcp_stop_server, server).result()
+        apply(inherited, client)
+
+    monkeypatch.setattr(Inherited, "apply", stopped_meanwhile)
+    with socket.create_connection(("127.0.0.1", port_of(server)), SOON) as raw:
+        assert net.native_tcp_accept_blocking(server, -1) is None
+        assert raw.recv(1) == b""
+    assert not table.objects
+
+
+def test_setting_an_option_in_the_middle_of_an_accept(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the server, by another thread: the client has the options that were set before, at least."""
+    net.native_tcp_set_nodelay(server, True)
+    set_option = Connection.set_option
+
+    def set_another(client: Connection, *option: int) -> None:
+        Running(net.native_tcp_set_keepalive, server, True).result()
+        set_option(client, *option)
+
+    monkeypatch.setattr(Connection, "set_option", set_another)
+    with socket.create_connection(("127.0.0.1", port_of(server)), SOON):
+        client = net.native_tcp_accept_blocking(server, -1)
+        with kernel_socket(client) as twin:
+            assert twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("size", [1, 100, MIB])
