@@ -58,7 +58,7 @@ def check_headers(value: Any, parameter: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     seen = set()
     size = 0
-    for name, text in value.items():
+    for name, text in dict(value).items():  # another thread may change it meanwhile
         if not isinstance(name, str) or not http_headers.is_token(name):
             raise ArgumentError(f"{parameter}: {show(name)} is no name of a header")
         where = f"{parameter}[{show(name)}]"

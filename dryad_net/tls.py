@@ -37,6 +37,7 @@ def check_options(value: Any, parameter: str) -> TlsOptions:
     """The options in an object of a script's; null is as good as leaving one out. Errors: ArgumentError."""
     if not isinstance(value, dict):
         raise ArgumentError(f"{parameter}: must be an object, not {show(value)}")
+    value = dict(value)  # another thread may change it meanwhile
     for name, item in value.items():
         if name not in TlsOptions._fields:
             known = ", ".join(TlsOptions._fields)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dryad_net import handshake
+from dryad_net import handshake, tls
 from dryad_net.errors import ArgumentError
 from dryad_net.http_headers import is_token
 
@@ -130,3 +130,29 @@ def test_settings_are_copied_apart() -> None:
         ("a",),
         frozenset(),
     )
+
+
+def test_an_object_that_changes_while_it_is_looked_at() -> None:
+    """As by another thread of the script's: what it was at first is taken."""
+
+    class Name(str):
+        """A name that has something else added to the object wherever it is looked at."""
+
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def lower(self) -> str:
+            value[f"x-{len(value)}"] = "y"
+            return super().lower()
+
+        def __eq__(self, other: object) -> bool:
+            value[f"x-{len(value)}"] = "y"
+            return super().__eq__(other)
+
+    value: dict[str, object] = {}
+    value[Name("x-first")] = value[Name("x-second")] = "y"
+    assert list(handshake.check_headers(value, "headers")) == ["x-first", "x-second"]
+    value = {}
+    value[Name("verify")] = False
+    value[Name("ca_file")] = None
+    assert tls.check_options(value, "options") == tls.TlsOptions(verify=False)
