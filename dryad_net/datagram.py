@@ -25,6 +25,7 @@ from .errors import (
 )
 from .options import BROADCAST
 from .table import table
+from .threads import completed
 
 # How long a name keeps the address it was resolved to; a numeric address keeps it for ever.
 NAME_SECONDS = 30.0
@@ -61,17 +62,13 @@ class DatagramSocket(datagram.Datagram):
 
     def close(self) -> None:
         """Close at once; who waits in a receive wakes."""
-        try:
+        with completed(self):
             if self.begin_close():
                 log.note(log.DEBUG, self, "closed")
-                self._after_close()
-        except BaseException:
-            # A signal's handler has raised in the middle: to close it again would do nothing.
-            if self.is_closed():
-                self._after_close()
-            raise
+                self.after_close()
 
-    def _after_close(self) -> None:
+    def after_close(self) -> None:
+        """What is left to do once it is closed; where that was interrupted, all of it again."""
         table.retire(self.id)
         self.release()
 

@@ -11,6 +11,7 @@ from .errors import from_os_error, join_host_port
 from .options import OOBINLINE, Inherited, Linger, Option
 from .stream import Connection
 from .table import table
+from .threads import completed
 
 EVERY_INTERFACE = ""
 
@@ -85,17 +86,13 @@ class Server(sock.Listener):
 
     def stop(self) -> None:
         """Stop listening and close every client; who waits in accept wakes."""
-        try:
+        with completed(self):
             if self.begin_close():
                 log.note(log.DEBUG, self, "stopped")
-                self._after_close()
-        except BaseException:
-            # A signal's handler has raised in the middle: to stop it again would do nothing.
-            if self.is_closed():
-                self._after_close()
-            raise
+                self.after_close()
 
-    def _after_close(self) -> None:
+    def after_close(self) -> None:
+        """What is left to do once it is closed; where that was interrupted, all of it again."""
         table.retire(self.id)
         self.release()
         for client in list(self.clients.values()):

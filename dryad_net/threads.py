@@ -1,14 +1,15 @@
-"""Threads of the library's own, and locks that may be had or not."""
+"""Threads of the library's own, locks that may be had or not, and what a signal's handler must not leave half done."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 # How often whoever waits looks up, in seconds. A signal that comes between Python's last look for one and the
 # system call that waits does not end that call; on Windows, Ctrl-C ends neither a select nor a wait for a lock.
@@ -48,6 +49,25 @@ def take(lock: threading.Lock | threading.RLock, seconds: float, taken: list[boo
             return True in taken
         if seconds > 0:
             seconds -= piece
+
+
+class Closable(Protocol):
+    """What is closed in one step, behind which more is left to do; all of that may be done again."""
+
+    def is_closed(self) -> bool: ...
+
+    def after_close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def completed(closing: Closable) -> Iterator[None]:
+    """Around a close: where a signal's handler raises in the middle, do the rest; closing again would do nothing."""
+    try:
+        yield
+    except BaseException:
+        if closing.is_closed():
+            closing.after_close()
+        raise
 
 
 def wait(event: threading.Event, until: float) -> bool:

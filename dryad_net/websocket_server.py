@@ -16,6 +16,7 @@ from .handshake import Settings
 from .listener import open_listener
 from .opening import ServerOpening
 from .table import table
+from .threads import completed
 from .websocket import QUEUE_LIMIT, Connection
 
 if TYPE_CHECKING:
@@ -209,17 +210,13 @@ class Server(sock.Listener):
 
     def stop(self) -> None:
         """Stop listening, and close every client."""
-        try:
+        with completed(self):
             if self.begin_close():
                 log.note(log.DEBUG, self, "stopped")
-                self._after_close()
-        except BaseException:
-            # A signal's handler has raised in the middle: to stop it again would do nothing.
-            if self.is_closed():
-                self._after_close()
-            raise
+                self.after_close()
 
-    def _after_close(self) -> None:
+    def after_close(self) -> None:
+        """What is left to do once it is closed; where that was interrupted, all of it again."""
         table.retire(self.id)
         service.withdraw(self)
         self.release()

@@ -20,7 +20,7 @@ from dryad_net.table import table
 CLOSING = (
     *("close", "_close", "stop", "kick", "_after_close", "ending", "_finish", "leave_table", "_leave_table"),
     *("begin_close", "begin_closing", "_let_go", "send_close", "build", "finish", "finish_close"),
-    *("retire", "withdraw", "hand_over"),
+    *("retire", "withdraw", "hand_over", "after_close", "completed"),
 )
 
 # The same for a client on its way to an ID.
