@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import Running, code_of, wait_until
+from background_support import background_held_up
+from support import Running, code_of, refusal, reset, reset_arrives, wait_until
 from ws_support import (
     SOON_MS,
     Peer,
@@ -21,7 +22,7 @@ from ws_support import (
 
 import dryad_net as net
 from dryad_net import handshake, service
-from dryad_net._backend import poll, transmit
+from dryad_net._backend import poll, reader, transmit
 from dryad_net.table import table
 from dryad_net.websocket import Connection
 from dryad_net.websocket_server import Server
@@ -170,19 +171,53 @@ def test_nothing_goes_out_behind_a_close_frame_that_waits(
     link = ws_dial(ws_server, recv_buffer=65536)
     large = "x" * 12_000_000  # more than the system takes; less than what may wait
     assert net.native_ws_broadcast(ws_server, large) == 1
-    reached: list[int] = []
-    before(
-        monkeypatch,
-        Connection,
-        "leave_to_service",
-        lambda _: reached.append(net.native_ws_broadcast(ws_server, "too late")),
-    )
+    reached: list[object] = []
+
+    def too_late(_: Connection) -> None:
+        reached.append(refusal(net.native_ws_send, link.id, "too late").detail)
+        reached.append(net.native_ws_broadcast(ws_server, "too late"))
+
+    before(monkeypatch, Connection, "leave_to_service", too_late)
     link.peer.close(1000)
-    wait_until(lambda: reached, what="the Close to wait")
+    wait_until(lambda: len(reached) == 2, what="the Close to wait")
     assert link.peer.message() == large
     assert link.peer.closing()[0] == 1000
     assert link.peer.ended()
-    assert reached == [0]
+    assert reached == ["not connected", 0]
+
+
+def test_ctrl_c_while_the_close_frame_is_made(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then there is none, and nobody waits for the answer."""
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    connection = table.objects[ws.id]
+    before(monkeypatch, transmit, "close_payload", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        net.native_ws_close(ws.id)
+    assert connection.get_state() == "closed"
+    assert ws.peer.ended()
+    wait_until(lambda: connection.fileno() < 0, what="the descriptor is given back")
+
+
+@pytest.mark.skipif(net.backend == "pure", reason="the pure half's lock keeps other threads out meanwhile")
+def test_whoever_finds_it_broken_is_told_why(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the moment in which another thread's call learns of it."""
+    why: list[str] = []
+    with background_held_up(ws):
+        reset(ws.peer.raw)
+        reset_arrives(ws.id)
+        before(
+            monkeypatch,
+            reader,
+            "from_errno",
+            lambda *_: why.append(Running(refusal, net.native_ws_send, ws.id, "x").result().detail),
+        )
+        first = Running(outcome, CALLS["recv_blocking"], ws.id).result()
+    assert len(why) == 1
+    assert "not connected" not in why[0]
+    assert first is None
 
 
 # ---- a server that is stopped
