@@ -1,4 +1,4 @@
-"""KeyboardInterrupt wherever a function has just called something: where Python runs signals' handlers."""
+"""KeyboardInterrupt, or another handler's doing, in the middle of functions: where Python runs signals' handlers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ import dryad_net as net
 LIBRARY = Path(net.__file__).parent
 
 
-def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
-    """A trace function that raises KeyboardInterrupt after a call that they make: where a signal's handler may."""
+def ctrl_c() -> None:
+    raise KeyboardInterrupt
+
+
+def interrupt_at(step: int, functions: tuple[str, ...], act: Callable[[], object]) -> Any:
+    """A trace function that has something happen after a call that they make: where a signal's handler may run."""
     left = step
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -26,7 +30,7 @@ def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
             left -= 1
             if left == 0:
                 sys.settrace(None)
-                raise KeyboardInterrupt
+                act()
         return trace
 
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
@@ -41,19 +45,31 @@ def interrupt_at(step: int, functions: tuple[str, ...]) -> Any:
 
 @cache
 def after_calls(code: CodeType) -> set[int]:
-    """The offsets of the instructions behind those that call something."""
+    """The offsets of the instructions behind those that call something, or let a generator's caller go on."""
     instructions = list(dis.get_instructions(code))
-    return {behind.offset for before, behind in itertools.pairwise(instructions) if before.opname.startswith("CALL")}
+    return {
+        behind.offset
+        for before, behind in itertools.pairwise(instructions)
+        if before.opname.startswith("CALL") or before.opname == "YIELD_VALUE"
+    }
 
 
-def interrupted(step: int, functions: tuple[str, ...], call: Callable[[], object]) -> bool:
+def interrupted(
+    step: int, functions: tuple[str, ...], call: Callable[[], object], act: Callable[[], object] = ctrl_c
+) -> bool:
     """Make a call that is interrupted after the step-th call of these functions. Returns whether it came so far."""
+    reached: list[bool] = []
+
+    def handler() -> None:
+        reached.append(True)
+        act()
+
     before = sys.gettrace()
-    sys.settrace(interrupt_at(step, functions))
+    sys.settrace(interrupt_at(step, functions, handler))
     try:
         call()
     except KeyboardInterrupt:
-        return True  # what was begun is the background's now
+        pass  # what was begun is the background's now
     finally:
         sys.settrace(before)
-    return False
+    return bool(reached)

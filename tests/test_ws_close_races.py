@@ -188,6 +188,7 @@ def test_nothing_goes_out_behind_a_close_frame_that_waits(
 
 def test_ctrl_c_while_the_close_frame_is_made(ws: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then there is none, and nobody waits for the answer."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.3)
 
     def ctrl_c(*_: object) -> None:
         raise KeyboardInterrupt

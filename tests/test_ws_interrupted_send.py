@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a send or a broadcast: what is sent goes out whole and once, wherever the interpreter was."""
+"""Ctrl-C, or a handler that sends, in the middle of a send or a broadcast: what is sent goes out whole and once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(net.backend != "pure", reason="the compiled half
 STEPS = 40  # more than these functions make calls for one message
 # Where a send(2) is made, and who calls it for a message and a broadcast.
 SENDING = ("_flush_queue", "_wait_for_turn", "_send_in_turn_or_queue")
+SENT_LATE = ("_send_queued", "_take_back", "<genexpr>")
 BROADCASTING = ("_flush_queue", "flush", "_transmit", "offer", "_offer_message")
 
 
@@ -77,3 +78,23 @@ def test_nor_that_of_a_stream(server: int, dial: Callable[..., Link]) -> None:
         sizes.append(len(came))
     assert sizes[0] == 1
     assert sizes[-1] > 1
+
+
+def test_a_handler_that_broadcasts_while_a_send_is_held_up(ws_server: int, ws_dial: Upgrade) -> None:
+    """Its message comes behind; the send goes on as if nothing had been."""
+    link = ws_dial(ws_server)
+    net.native_ws_set_timeout(link.id, 100)
+    large = "x" * 8_000_000  # more than the kernel takes
+    interrupted(sys.maxsize, SENT_LATE, partial(net.native_ws_send, link.id, large))
+    assert what_comes(link) == [large]
+    steps = 0
+    while interrupted(
+        steps + 1,
+        SENT_LATE,
+        partial(net.native_ws_send, link.id, large),
+        partial(net.native_ws_broadcast, ws_server, "from the handler"),
+    ):
+        steps += 1
+        assert what_comes(link) == [large, "from the handler"]
+    assert steps
+    assert what_comes(link) == [large]

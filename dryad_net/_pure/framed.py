@@ -119,20 +119,26 @@ class Framed(Transmitter):
         while True:
             with self._lock:
                 flushed = self._flush_queue()
-                untouched = any(waiting is wire for waiting in self._outgoing)
                 if self._broken:
                     self._raise_trouble()
             if flushed:
                 return
             if not self._wait_to_send(deadline):
                 with self._lock:
-                    if untouched and self._tls is None and self._deflater is None:
-                        self._outgoing.remove(wire)
-                        self.outgoing_size -= len(wire)
+                    if self._tls is None and self._deflater is None and self._take_back(wire):
                         raise IdError("closed") if self._closed else NetworkTimeoutError(NOTHING_SENT)
                 if self._closed:
                     raise IdError("closed")
                 return
+
+    def _take_back(self, wire: memoryview) -> bool:
+        """Take a message out of the queue again, if nothing of it was sent."""
+        waiting = tuple(self._outgoing)  # at once: a signal's handler may send, too
+        if not any(each is wire for each in waiting):
+            return False
+        self._outgoing.remove(wire)
+        self.outgoing_size -= len(wire)
+        return True
 
     def _wait_to_send(self, deadline: float | None) -> bool:
         """Wait for room, and read what comes meanwhile. False: the time is up, or closed."""
