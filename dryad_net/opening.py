@@ -45,7 +45,7 @@ class Opening:
         """Go on as far as what has been received allows. True: it is over, well or not."""
         try:
             if not self.started:
-                self.started = True
+                self.begin()
                 self.start(connection)
             if self.tls is not None and not self.tls.established and not connection.has_ended():
                 return False
@@ -57,6 +57,10 @@ class Opening:
             # What was received or sent so far cannot be had again.
             connection.fail_opening(NetworkError("there was no memory for the handshake"))
             raise
+
+    def begin(self) -> None:
+        """From here on it is too late to set anything for it."""
+        self.started = True
 
     def start(self, connection: Connection) -> None:
         """The first step: nothing has been sent or received yet. Errors: NetworkError."""
@@ -85,18 +89,26 @@ class Opening:
 
 
 class ClientOpening(Opening):
-    """Our request, and the server's answer."""
+    """Our request, and the server's answer.
 
-    __slots__ = ("_body_deadline", "_handshake", "_refusal", "settings", "tls_options", "url")
+    changing: held by who sets something for it, while it must not begin.
+    """
+
+    __slots__ = ("_body_deadline", "_handshake", "_refusal", "changing", "settings", "tls_options", "url")
 
     def __init__(self, url: Url) -> None:
         super().__init__()
         self.url = url
+        self.changing = threading.RLock()
         self.settings = handshake.Settings()
         self.tls_options = TlsOptions()
         self._handshake: handshake.ClientHandshake | None = None
         self._refusal: bytes | None = None
         self._body_deadline = 0.0
+
+    def begin(self) -> None:
+        with self.changing:
+            super().begin()
 
     def start(self, connection: Connection) -> None:
         if self.url.secure:

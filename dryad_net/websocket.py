@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 # What may wait to be sent to one peer.
 QUEUE_LIMIT = 16 * 1024 * 1024
-# How long after connect() the handshake begins by itself, if no call has begun it.
+# How long the script may do nothing after connect(), or after it has set something for the handshake,
+# before that begins by itself.
 LAZY_SECONDS = 0.1
 # With keepalive: the silence after which a ping is sent, and how long its answer may take.
 KEEPALIVE_SECONDS = 20.0
@@ -424,6 +425,12 @@ class ClientConnection(Connection):
         self.id = identifier
         self.url = opening.url
 
+    def put_off_handshake(self) -> None:
+        """Have the background begin it LAZY_SECONDS from now, if no call has begun it by then."""
+        self._set_deadline(time.monotonic() + LAZY_SECONDS)
+        with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
+            service.schedule(self)
+
     def _request(self) -> tuple[str, dict[str, str]]:
         return handshake.describe(self.head) if self.head else (self.url.target, {})
 
@@ -445,9 +452,7 @@ def connect(url: str) -> ClientConnection:
     opening = ClientOpening(parsed)
     connection: ClientConnection = table.add(lambda identifier: ClientConnection(handle, opening, peer, identifier))
     log.note(log.DEBUG, connection, "connected")
-    connection.deadline = time.monotonic() + LAZY_SECONDS
-    with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
-        service.schedule(connection)
+    connection.put_off_handshake()
     return connection
 
 

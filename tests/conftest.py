@@ -15,6 +15,7 @@ from support import SOON, Link, close_leftovers, open_what_stays, plain_listener
 from ws_support import Peer, Upgrade, WsLink, accept_of, opened, plain_client, plain_server, request, response, url_of
 
 import dryad_net as net
+from dryad_net import websocket
 from dryad_net.table import table
 
 # How long examples take to make says how busy the machine is.
@@ -72,6 +73,12 @@ def background_service() -> None:
     before = len(open_descriptors())
     open_what_stays()
     wait_until(lambda: len(open_descriptors()) <= before + SERVICE_DESCRIPTORS, CLOSE_SECONDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_handshake_between_two_lines() -> None:
+    """A busy machine may take 100 ms from connecting to what is set then."""
+    websocket.LAZY_SECONDS = 1.0
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from ws_support import (
 )
 
 import dryad_net as net
+from dryad_net.table import table
 from dryad_net.websocket import Connection
 
 PUSHING: dict[str, tuple[Callable[[int], object], object]] = {
@@ -67,6 +68,48 @@ def test_whoever_asks_has_begun_it(ws_call: Upgrade, name: str) -> None:
     assert link.peer.head()
     for setting, value in ((net.native_ws_set_headers, {"X": "y"}), (net.native_ws_set_subprotocol, "chat")):
         assert str(refusal(setting, link.id, value)).endswith(": too late: the handshake has begun")
+
+
+SETTING: dict[str, Callable[[int], object]] = {
+    "headers": lambda identifier: net.native_ws_set_headers(identifier, {"X-One": "1"}),
+    "subprotocol": lambda identifier: net.native_ws_set_subprotocol(identifier, "chat"),
+    "compression": lambda identifier: net.native_ws_set_compression(identifier, True),
+    "tls": lambda identifier: net.native_ws_set_tls(identifier, {}),
+}
+
+IN_THE_REQUEST = {
+    "headers": ["X-One"],
+    "subprotocol": ["Sec-WebSocket-Protocol"],
+    "compression": ["Sec-WebSocket-Extensions"],
+    "tls": [],
+}
+
+
+@pytest.mark.parametrize("name", SETTING)
+def test_what_sets_something_for_it_puts_it_off(ws_call: Upgrade, name: str) -> None:
+    link = ws_call()
+    connection = table.objects[link.id]
+    at_first = connection.deadline
+    SETTING[name](link.id)
+    assert connection.deadline > at_first
+    assert link.peer.head()  # all the same
+
+
+@pytest.mark.parametrize("name", SETTING)
+def test_it_does_not_begin_while_something_is_set_for_it(ws_call: Upgrade, name: str) -> None:
+    """What has been accepted is not too late then."""
+    link = ws_call()
+    opening = table.objects[link.id].opening
+    with opening.changing:
+        asking = Running(net.native_ws_get_state, link.id).wait_asleep()
+        assert not opening.started
+        SETTING[name](link.id)
+    assert asking.result() == "connecting"
+    head = link.peer.head()
+    for header in IN_THE_REQUEST[name]:
+        assert header_of(head, header)
+    with pytest.raises(net.NetworkError, match="too late"):
+        SETTING[name](link.id)
 
 
 @pytest.mark.parametrize("name", COMPLETING)

@@ -399,7 +399,8 @@ def native_ws_set_compression(either: Connection | Server, enable: bool) -> None
     if isinstance(either, Server):
         either.settings.compression = enable
     elif isinstance(either.opening, ClientOpening):
-        handshake_settings(either).compression = enable
+        with handshake_settings(either) as settings:
+            settings.compression = enable
     elif enable and either.compression is None:
         raise ArgumentError("enable: compression was not negotiated in the handshake, which is over")
     else:
@@ -420,7 +421,8 @@ def native_ws_set_headers(either: Connection | Server, headers: dict[str, str]) 
     Limits: 8 KiB in all.
     See RFC 9110, 5; RFC 6455, 4.1.
     """
-    handshake_settings(either).headers = headers
+    with handshake_settings(either) as settings:
+        settings.headers = headers
 
 
 @native("websocket", socket_id=EITHER, protocol=SUBPROTOCOL)
@@ -437,4 +439,5 @@ def native_ws_set_subprotocol(either: Connection | Server, protocol: tuple[str, 
     Limits: 1 KiB.
     See RFC 6455, 1.9.
     """
-    handshake_settings(either).subprotocols = protocol
+    with handshake_settings(either) as settings:
+        settings.subprotocols = protocol

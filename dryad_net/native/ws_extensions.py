@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..addresses import as_ip_port
 from ..checks import ADDRESS, LISTEN_PORT, SIZE, TIMEOUT
 from ..listener import EVERY_INTERFACE
-from ..opening import ClientOpening
 from ..registry import native
 from ..tls import TlsOptions, server_context
 from ..websocket import Connection
@@ -20,7 +19,7 @@ from .ws_kinds import (
     REASON,
     SERVER,
     TLS_OPTIONS,
-    handshake_settings,
+    before_handshake,
 )
 
 
@@ -81,9 +80,8 @@ def native_ws_set_tls(connection: Connection, options: TlsOptions) -> None:
         connection, or closed), E5006 (the handshake has begun; a server's client).
     See RFC 8446, 4.4; RFC 9525.
     """
-    handshake_settings(connection)
-    assert isinstance(connection.opening, ClientOpening)
-    connection.opening.tls_options = options
+    with before_handshake(connection) as opening:
+        opening.tls_options = options
 
 
 @native("websocket", extension=True, server_id=SERVER, origins=ORIGINS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from ..checks import MESSAGE, Checked, Id, IdOrClosed, Number, Text
@@ -10,8 +12,10 @@ from ..errors import ArgumentError, IdError, NetworkError, show
 from ..handshake import Settings, check_headers, check_origins, check_subprotocols
 from ..opening import ClientOpening
 from ..tls import check_options
-from ..websocket import Connection, closing
+from ..websocket import ClientConnection, Connection, closing
 from ..websocket_server import Server
+
+HAS_BEGUN = "too late: the handshake has begun"
 
 
 class ClosingOrClosed(IdOrClosed):
@@ -67,10 +71,24 @@ CLOSING_OR_CLOSED = ClosingOrClosed("a WebSocket connection", Connection)
 CLIENT_OR_CLOSED = ClientOrClosed("a client of a WebSocket server", Connection)
 
 
-def handshake_settings(either: Connection | Server) -> Settings:
-    """What the next handshake goes by. Errors: NetworkError, if it has begun."""
+@contextlib.contextmanager
+def handshake_settings(either: Connection | Server) -> Iterator[Settings]:
+    """What the next handshake goes by, to be changed. Errors: NetworkError, if it has begun."""
     if isinstance(either, Server):
-        return either.settings
-    if not isinstance(either.opening, ClientOpening) or either.opening.started:
-        raise NetworkError("too late: the handshake has begun")
-    return either.opening.settings
+        yield either.settings
+    else:
+        with before_handshake(either) as opening:
+            yield opening.settings
+
+
+@contextlib.contextmanager
+def before_handshake(connection: Connection) -> Iterator[ClientOpening]:
+    """A handshake that does not begin meanwhile, and then not at once. Errors: NetworkError, if it has begun."""
+    opening = connection.opening
+    if not isinstance(connection, ClientConnection) or not isinstance(opening, ClientOpening):
+        raise NetworkError(HAS_BEGUN)
+    with opening.changing:
+        if opening.started:
+            raise NetworkError(HAS_BEGUN)
+        yield opening
+        connection.put_off_handshake()
