@@ -151,8 +151,8 @@ def port_of(identifier: int) -> int:
     return int(net.native_ws_get_local_addr(identifier)["port"])
 
 
-def peers_that(needed: str = "", role: str = "") -> pytest.MarkDecorator:
+def peers_that(*needed: str, role: str = "") -> pytest.MarkDecorator:
     """Run a test with all peers that can do something, in one role or both."""
-    able = {name for name, about in PEERS.items() if not needed or needed in about.can}
+    able = {name for name, about in PEERS.items() if about.can.issuperset(needed)}
     kinds = [each for each in KINDS if each.peer in able and role in ("", each.role)]
     return pytest.mark.parametrize("peer_kind", kinds, indirect=True, ids=str)

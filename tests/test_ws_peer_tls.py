@@ -33,7 +33,7 @@ def openings(kind: Kind, certificates: Certificates, **settings: Any) -> tuple[O
     return (server, client) if kind.role == "client" else (client, server)
 
 
-@peers_that()
+@peers_that("tls")
 def test_a_conversation(meet: Meet, peer_kind: Kind, certificates: Certificates) -> None:
     meeting = meet(*openings(peer_kind, certificates))
     source = random.Random(4)
@@ -44,7 +44,7 @@ def test_a_conversation(meet: Meet, peer_kind: Kind, certificates: Certificates)
     assert meeting.other.closed() == (4000, "até logo")
 
 
-@peers_that()
+@peers_that("tls")
 def test_the_peer_closes(meet: Meet, peer_kind: Kind, certificates: Certificates) -> None:
     meeting = meet(*openings(peer_kind, certificates))
     meeting.other.send("before")
@@ -55,7 +55,7 @@ def test_the_peer_closes(meet: Meet, peer_kind: Kind, certificates: Certificates
     assert (info["state"], info["close_code"], info["close_reason"]) == ("closed", 4000, "até logo")
 
 
-@peers_that("their headers")
+@peers_that("tls", "their headers")
 def test_with_everything(meet: Meet, peer_kind: Kind, certificates: Certificates) -> None:
     settings: dict[str, Any] = {"subprotocols": ("chat",), "headers": {"X-Test": "abc"}, "deflate": {}}
     meeting = meet(*openings(peer_kind, certificates, **settings))
@@ -65,7 +65,7 @@ def test_with_everything(meet: Meet, peer_kind: Kind, certificates: Certificates
     meeting.exchange("the same " * 10_000, "the same " * 10_000)
 
 
-@peers_that()
+@peers_that("tls")
 def test_nothing_is_lost_by_a_close(meet: Meet, peer_kind: Kind, certificates: Certificates) -> None:
     meeting = meet(*openings(peer_kind, certificates))
     messages = [f"{number}: " + "x" * 10_000 for number in range(100)]
@@ -75,7 +75,7 @@ def test_nothing_is_lost_by_a_close(meet: Meet, peer_kind: Kind, certificates: C
     assert meeting.other.closed() == (1000, "")
 
 
-@peers_that(role="server")
+@peers_that("tls", role="server")
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_the_store_of_the_environment(
     serve: Serve, certificates: Certificates, host: str, monkeypatch: pytest.MonkeyPatch
@@ -113,7 +113,7 @@ def test_an_unknown_authority(serve: Serve, certificates: Certificates, monkeypa
     net.native_ws_close(identifier)
 
 
-@peers_that(role="server")
+@peers_that("tls", role="server")
 def test_not_verified_at_the_script_s_own_risk(serve: Serve, certificates: Certificates) -> None:
     server = serve(Opening(tls=certificates.self_signed))
     identifier = net.native_ws_connect(f"wss://127.0.0.1:{server.port}/")
