@@ -6,9 +6,11 @@
  * to have been sent is found by the next call.
  *
  * Descriptors are watched edge-triggered (epoll(7)): what comes after a read that found nothing is
- * reported, at the latest by the next look. A report for a number that now belongs to another socket
- * costs that one a recv(2) and nothing else. A descriptor given back is -1. Nothing here waits; the
- * caller holds the GIL.
+ * reported, at the latest by the next look. So is what comes after a read that got less than it asked
+ * for, but neither the end nor what lies behind urgent data (tcp(7)) was behind it at the last look: it
+ * has found nothing as well, without a recv(2) to hear so. A report for a number that now belongs to
+ * another socket costs that one a recv(2) and nothing else. A descriptor given back is -1. Nothing here
+ * waits; the caller holds the GIL.
  */
 #ifndef DRYAD_NET_IDLE_H
 #define DRYAD_NET_IDLE_H
@@ -21,6 +23,8 @@
 #define DRYAD_SPIN_NS 100000
 
 enum { DRYAD_MAY_HAVE_SOMETHING = 0, DRYAD_STILL_NOTHING, DRYAD_ASKED_IN_VAIN };
+/* In place of a look: it may have something, which a short read is the whole of. */
+#define DRYAD_HAS_BYTES_ONLY UINT32_MAX
 
 #ifdef __linux__
 
@@ -31,10 +35,10 @@ enum { DRYAD_MAY_HAVE_SOMETHING = 0, DRYAD_STILL_NOTHING, DRYAD_ASKED_IN_VAIN };
 static struct {
     int poller;
     int capacity;
-    uint32_t look;      /* how many there have been; never 0 */
+    uint32_t look;      /* how many there have been; never 0 nor DRYAD_HAS_BYTES_ONLY */
     int64_t looked_at;
     int in_vain;        /* looks in a row that found nothing, closely behind each other */
-    uint32_t *answered; /* by descriptor: in which look it last was said to have nothing; 0: it may have something */
+    uint32_t *answered; /* by descriptor: in which look it last was said to have nothing, or what it may have */
 } dryad_idle = {-1, 0, 1, 0, 0, NULL};
 
 /* The parent goes on with the poller: a child that added its own descriptors there would disturb it. */
@@ -64,7 +68,7 @@ static int dryad_idle_make_room(int fd)
 static int dryad_idle_watch(int fd)
 {
     static int told_of_forks;
-    struct epoll_event event = {EPOLLIN | EPOLLRDHUP | EPOLLET, {.fd = fd}};
+    struct epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, {.fd = fd}};
     if (dryad_idle_make_room(fd) < 0)
         return -ENOMEM;
     if (dryad_idle.poller < 0) {
@@ -85,11 +89,27 @@ static void dryad_idle_found_nothing(int fd)
         dryad_idle.answered[fd] = dryad_idle.look;
 }
 
+/* A read from a watched descriptor has got less than it asked for. */
+static void dryad_idle_read_short(int fd)
+{
+    if (fd >= 0 && dryad_idle.answered[fd] == DRYAD_HAS_BYTES_ONLY)
+        dryad_idle.answered[fd] = dryad_idle.look;
+}
+
 /* A watched descriptor may have something, as somebody else has learnt. */
 static void dryad_idle_may_have_something(int fd)
 {
     if (fd >= 0)
         dryad_idle.answered[fd] = 0;
+}
+
+static void dryad_idle_note(const struct epoll_event *event)
+{
+    uint32_t *answered = &dryad_idle.answered[event->data.fd];
+    if (event->events != EPOLLIN)
+        *answered = DRYAD_MAY_HAVE_SOMETHING;
+    else if (*answered != DRYAD_MAY_HAVE_SOMETHING) /* which may be known of another socket of this number */
+        *answered = DRYAD_HAS_BYTES_ONLY;
 }
 
 static void dryad_idle_look(int64_t now)
@@ -98,15 +118,21 @@ static void dryad_idle_look(int64_t now)
     int n, i;
     dryad_idle.in_vain = now - dryad_idle.looked_at < DRYAD_SPIN_NS ? dryad_idle.in_vain + 1 : 0;
     dryad_idle.looked_at = now;
-    if (++dryad_idle.look == 0)
+    if (++dryad_idle.look == DRYAD_HAS_BYTES_ONLY)
         dryad_idle.look = 1;
     do {
         n = epoll_wait(dryad_idle.poller, events, 64, 0);
         if (n > 0)
             dryad_idle.in_vain = 0;
         for (i = 0; i < n; i++)
-            dryad_idle.answered[events[i].data.fd] = 0;
+            dryad_idle_note(&events[i]);
     } while (n == 64);
+}
+
+static int dryad_idle_had_nothing(int fd)
+{
+    uint32_t answered = dryad_idle.answered[fd];
+    return answered != DRYAD_MAY_HAVE_SOMETHING && answered != DRYAD_HAS_BYTES_ONLY;
 }
 
 /* Is it still so that there is nothing to read from a watched descriptor? If not known, it has to be asked.
@@ -117,12 +143,12 @@ static int dryad_idle_is_still(int fd)
 {
     int answer = DRYAD_STILL_NOTHING;
     int64_t now;
-    if (fd < 0 || dryad_idle.answered[fd] == 0)
+    if (fd < 0 || !dryad_idle_had_nothing(fd))
         return DRYAD_MAY_HAVE_SOMETHING;
     now = dryad_now();
     if (dryad_idle.answered[fd] == dryad_idle.look || now - dryad_idle.looked_at > DRYAD_LOOK_NS) {
         dryad_idle_look(now);
-        if (dryad_idle.answered[fd] == 0)
+        if (!dryad_idle_had_nothing(fd))
             return DRYAD_MAY_HAVE_SOMETHING;
         if (dryad_idle.in_vain > 1)
             answer = DRYAD_ASKED_IN_VAIN;
@@ -136,6 +162,7 @@ static int dryad_idle_is_still(int fd)
 /* kqueue could do the same (EV_CLEAR); until somebody has measured it there, every call asks. */
 static int dryad_idle_watch(int fd) { (void)fd; return -ENOSYS; }
 static void dryad_idle_found_nothing(int fd) { (void)fd; }
+static void dryad_idle_read_short(int fd) { (void)fd; }
 static void dryad_idle_may_have_something(int fd) { (void)fd; }
 static int dryad_idle_is_still(int fd) { (void)fd; return DRYAD_MAY_HAVE_SOMETHING; }
 

@@ -23,6 +23,7 @@ from ..errors import NetworkError, from_errno
 cdef extern from "idle.h":
     int dryad_idle_watch(int fd) noexcept
     void dryad_idle_found_nothing(int fd) noexcept
+    void dryad_idle_read_short(int fd) noexcept
     void dryad_idle_may_have_something(int fd) noexcept
     int dryad_idle_is_still(int fd) noexcept
     const int DRYAD_ASKED_IN_VAIN
@@ -70,7 +71,11 @@ cdef class Reader(Socket):
         if room == RECORD:
             n = self.read_record(timeout_ms, deadline)
         elif self.incoming.size() < BLOCK // 2:
-            n = self.read_block(min(room, <size_t> BLOCK), timeout_ms, deadline)
+            room = min(room, <size_t> BLOCK)
+            n = self.read_block(room, timeout_ms, deadline)
+            # One that waits gives up the GIL, and another thread's look may know of more by now.
+            if self.is_idle_watched and timeout_ms == 0 and 0 < n < <Py_ssize_t> room:
+                dryad_idle_read_short(self.fd)
         else:
             n = self.read_behind(timeout_ms, deadline)
         if would_block(n) and timeout_ms == 0:

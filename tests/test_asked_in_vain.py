@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import os
 import select
 import socket
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Link, Running, kernel_socket, run_script, wait_until
+from support import Link, Running, arrives, kernel_socket, refusal, reset, run_script, wait_until
 from ws_support import PING, PONG, Upgrade, WsLink
 
 import dryad_net as net
@@ -31,6 +32,23 @@ def until_readable(identifier: int) -> None:
     """Nothing is left on its way when this returns."""
     with kernel_socket(identifier) as twin:
         assert select.select([twin], [], [], 10)[0]
+
+
+def unread(identifier: int) -> int:
+    """How many bytes the system has for it (SIOCINQ, tcp(7))."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    size = array.array("i", [0])
+    with kernel_socket(identifier) as twin:
+        fcntl.ioctl(twin, termios.FIONREAD, size)
+    return size[0]
+
+
+def end_arrives(identifier: int) -> None:
+    """Wait until the system knows of the peer's end of stream, behind what it holds."""
+    with kernel_socket(identifier) as twin:
+        ended = select.poll()
+        ended.register(twin, select.POLLRDHUP)
+        assert ended.poll(10000)
 
 
 def test_what_came_is_there_at_the_next_call(server: int, dial: Dial) -> None:
@@ -94,6 +112,75 @@ def test_the_end_and_a_reset(server: int, dial: Dial) -> None:
     assert not net.native_tcp_is_connected(links[0].id)
     with pytest.raises(net.NetworkError, match="ECONNRESET"):
         net.native_tcp_recv(links[1].id, 1)
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="nothing tells of the end but reading")
+@pytest.mark.parametrize("is_reset", [False, True], ids=["end", "reset"])
+@pytest.mark.parametrize("seen", ["before", "between", "after"])
+def test_the_end_right_behind_what_came(server: int, dial: Dial, is_reset: bool, seen: str) -> None:
+    """Whether the system is asked before the bytes, between them and the end, or when both are there."""
+    asked, other = dial(server), dial(server)
+    ask_in_vain(asked.id, other.id)
+    asked.raw.sendall(b"early")
+    until_readable(asked.id)
+    assert net.native_tcp_recv(asked.id, 100) == "early"
+    if seen == "before":
+        assert net.native_tcp_recv(asked.id, 100) is None
+    asked.raw.sendall(b"late")
+    arrives(asked.id, 4)
+    if seen == "between":
+        assert net.native_tcp_recv(other.id, 100) is None
+    if is_reset:
+        reset(asked.raw)
+    else:
+        asked.raw.shutdown(socket.SHUT_WR)
+    end_arrives(asked.id)
+    if seen == "after":
+        assert net.native_tcp_recv(other.id, 100) is None
+    assert net.native_tcp_recv(asked.id, 100) == "late"
+    if is_reset:
+        assert "ECONNRESET" in refusal(net.native_tcp_recv, asked.id, 100).detail
+    else:
+        assert net.native_tcp_recv(asked.id, 100) is None
+        assert not net.native_tcp_is_connected(asked.id)
+
+
+@pytest.mark.parametrize("looks_between", [False, True])
+def test_what_lies_behind_urgent_data(server: int, dial: Dial, looks_between: bool) -> None:
+    """A receive stops in front of it (tcp(7)), which is no sign that nothing more is there."""
+    asked, other = dial(server), dial(server)
+    for _ in range(20):
+        ask_in_vain(asked.id, other.id)
+        asked.raw.sendall(b"before")
+        if looks_between:
+            arrives(asked.id, 6)
+            assert net.native_tcp_recv(other.id, 100) is None
+        asked.raw.send(b"!", socket.MSG_OOB)
+        asked.raw.sendall(b"behind")
+        wait_until(lambda: unread(asked.id) == 13, what="all of it")
+        assert net.native_tcp_recv(other.id, 100) is None
+        came = ""
+        while len(came) < 13:
+            part = net.native_tcp_recv(asked.id, 100)
+            assert part is not None, came
+            came += part
+        assert came == "before!behind"
+
+
+def test_a_short_read_beside_another_thread_that_looks(server: int, dial: Dial) -> None:
+    """What came in between is told of."""
+    asked, other = dial(server), dial(server)
+    ask_in_vain(asked.id, other.id)
+    for number in range(300):
+        waiting = Running(net.native_tcp_recv_blocking, asked.id, 100, 10000)
+        asked.raw.sendall(b"a")
+        ask_in_vain(other.id)
+        asked.raw.sendall(b"b")
+        came = waiting.result()
+        deadline = time.monotonic() + 10
+        while came != "ab" and time.monotonic() < deadline:
+            came += net.native_tcp_recv(asked.id, 100) or ""
+        assert came == "ab", number
 
 
 def test_a_number_that_belongs_to_another_now(server: int, dial: Dial) -> None:
