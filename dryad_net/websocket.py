@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # What may wait to be sent to one peer.
 QUEUE_LIMIT = 16 * 1024 * 1024
-# How long the script may do nothing after connect(), or after it has set something for the handshake,
-# before that begins by itself.
+# How long the script may do nothing after connect(), or after it has set something, before the handshake
+# begins by itself.
 LAZY_SECONDS = 0.1
 # With keepalive: the silence after which a ping is sent, and how long its answer may take.
 KEEPALIVE_SECONDS = 20.0
@@ -104,6 +104,17 @@ class Connection(websocket.WebSocket):
             elif not self.fill_for_handshake(left_ms):
                 return False
         return False
+
+    def put_off_handshake(self) -> None:
+        """Have the background begin our handshake LAZY_SECONDS from now, if no call has begun it by then."""
+        opening = self.opening
+        if not isinstance(opening, ClientOpening):
+            return
+        with opening.changing:
+            if not opening.started:
+                self._set_deadline(time.monotonic() + LAZY_SECONDS)
+                with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
+                    service.schedule(self)
 
     def opened(self, agreement: handshake.Agreement, response: bytes = b"") -> None:
         """The handshake has succeeded, unless the connection was closed meanwhile.
@@ -424,12 +435,6 @@ class ClientConnection(Connection):
         super().__init__(handle, opening, peer, None)
         self.id = identifier
         self.url = opening.url
-
-    def put_off_handshake(self) -> None:
-        """Have the background begin it LAZY_SECONDS from now, if no call has begun it by then."""
-        self._set_deadline(time.monotonic() + LAZY_SECONDS)
-        with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
-            service.schedule(self)
 
     def _request(self) -> tuple[str, dict[str, str]]:
         return handshake.describe(self.head) if self.head else (self.url.target, {})

@@ -75,10 +75,19 @@ def background_service() -> None:
     wait_until(lambda: len(open_descriptors()) <= before + SERVICE_DESCRIPTORS, CLOSE_SECONDS)
 
 
+LAZY_SECONDS = websocket.LAZY_SECONDS
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_handshake_between_two_lines() -> None:
     """A busy machine may take 100 ms from connecting to what is set then."""
     websocket.LAZY_SECONDS = 1.0
+
+
+@pytest.fixture
+def handshakes_begin_when_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users have it: after 100 ms in which the script does nothing."""
+    monkeypatch.setattr(websocket, "LAZY_SECONDS", LAZY_SECONDS)
 
 
 @pytest.fixture(autouse=True)

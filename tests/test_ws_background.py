@@ -165,6 +165,7 @@ def test_server_handshakes_are_completed(ws_server: int, ws_knock: Callable[...,
         assert wait_until(lambda: net.native_ws_accept(ws_server))
 
 
+@pytest.mark.usefixtures("handshakes_begin_when_promised")
 @pytest.mark.parametrize("busy", BUSY)
 def test_client_handshakes_are_completed(ws_call: Upgrade, busy: str) -> None:
     """100 ms after connect, if no call has done it."""

@@ -76,6 +76,12 @@ SETTING: dict[str, Callable[[int], object]] = {
     "compression": lambda identifier: net.native_ws_set_compression(identifier, True),
     "tls": lambda identifier: net.native_ws_set_tls(identifier, {}),
 }
+OTHER_SETTINGS: dict[str, Callable[[int], object]] = {
+    "timeout": lambda identifier: net.native_ws_set_timeout(identifier, 30000),
+    "keepalive": lambda identifier: net.native_ws_set_keepalive(identifier, True),
+    "frame size": lambda identifier: net.native_ws_set_max_frame_size(identifier, 1000),
+    "message size": lambda identifier: net.native_ws_set_max_message_size(identifier, 1000),
+}
 
 IN_THE_REQUEST = {
     "headers": ["X-One"],
@@ -85,12 +91,12 @@ IN_THE_REQUEST = {
 }
 
 
-@pytest.mark.parametrize("name", SETTING)
-def test_what_sets_something_for_it_puts_it_off(ws_call: Upgrade, name: str) -> None:
+@pytest.mark.parametrize("name", [*SETTING, *OTHER_SETTINGS])
+def test_what_sets_something_puts_it_off(ws_call: Upgrade, name: str) -> None:
     link = ws_call()
     connection = table.objects[link.id]
     at_first = connection.deadline
-    SETTING[name](link.id)
+    (SETTING | OTHER_SETTINGS)[name](link.id)
     assert connection.deadline > at_first
     assert link.peer.head()  # all the same
 
@@ -187,6 +193,7 @@ def test_it_is_part_of_the_time_of_a_send(ws_call: Upgrade, monkeypatch: pytest.
     others[0].result()
 
 
+@pytest.mark.usefixtures("handshakes_begin_when_promised")
 def test_completed_in_the_background(ws_call: Upgrade) -> None:
     """After 100 ms in which the script does nothing."""
     link = ws_call()

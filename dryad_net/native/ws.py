@@ -346,6 +346,7 @@ def native_ws_set_timeout(either: Connection | Server, ms: int) -> None:
         either.timeout_ms = ms
     else:
         either.set_timeout(ms)
+        either.put_off_handshake()
 
 
 @native("websocket", socket_id=EITHER, enable=BOOLEAN)
@@ -363,6 +364,7 @@ def native_ws_set_keepalive(either: Connection | Server, enable: bool) -> None:
         either.keeps_alive = enable
     else:
         either.set_keepalive(enable)
+        either.put_off_handshake()
 
 
 @native("websocket", socket_id=EITHER, size=SIZE)
@@ -381,6 +383,7 @@ def native_ws_set_max_frame_size(either: Connection | Server, size: int) -> None
         either.max_frame_size = size
     else:
         either.set_max_frame_size(size)
+        either.put_off_handshake()
 
 
 @native("websocket", socket_id=EITHER, enable=BOOLEAN)

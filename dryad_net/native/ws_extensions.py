@@ -152,3 +152,4 @@ def native_ws_set_max_message_size(either: Connection | Server, size: int) -> No
         either.max_message_size = size
     else:
         either.set_max_message_size(size)
+        either.put_off_handshake()

@@ -12,7 +12,7 @@ from ..errors import ArgumentError, IdError, NetworkError, show
 from ..handshake import Settings, check_headers, check_origins, check_subprotocols
 from ..opening import ClientOpening
 from ..tls import check_options
-from ..websocket import ClientConnection, Connection, closing
+from ..websocket import Connection, closing
 from ..websocket_server import Server
 
 HAS_BEGUN = "too late: the handshake has begun"
@@ -85,7 +85,7 @@ def handshake_settings(either: Connection | Server) -> Iterator[Settings]:
 def before_handshake(connection: Connection) -> Iterator[ClientOpening]:
     """A handshake that does not begin meanwhile, and then not at once. Errors: NetworkError, if it has begun."""
     opening = connection.opening
-    if not isinstance(connection, ClientConnection) or not isinstance(opening, ClientOpening):
+    if not isinstance(opening, ClientOpening):
         raise NetworkError(HAS_BEGUN)
     with opening.changing:
         if opening.started:
