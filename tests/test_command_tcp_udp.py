@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from command_support import SECONDS, Program, connected, run, serving, start
-from support import HAS_IPV6, plain_listener, read_exactly
+from support import HAS_IPV6, free_ports, plain_listener, read_exactly
 
 pytest_plugins = ["command_fixtures"]
 
@@ -122,8 +122,7 @@ def test_a_port_in_use_is_said() -> None:
 
 
 def test_a_refused_connection_is_said() -> None:
-    with plain_listener() as listening:
-        port = listening.getsockname()[1]
+    (port,) = free_ports(1)
     result = run("connect", "tcp", "127.0.0.1", str(port))
     assert result.returncode == 1
     assert result.stderr.startswith("E5006 native_tcp_connect: ")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from command_support import Program, connected, run, serving, start
-from support import HAS_IPV6, plain_listener
+from support import HAS_IPV6, free_ports, plain_listener
 from ws_support import SOON_MS, accept_of, ws_port
 
 import dryad_net as net
@@ -162,8 +162,7 @@ def test_a_handshake_that_nobody_answers_is_said(programs: list[Program]) -> Non
 
 
 def test_a_refused_connection_is_said() -> None:
-    with plain_listener() as listening:
-        port = listening.getsockname()[1]
+    (port,) = free_ports(1)
     result = run("connect", url(port))
     assert result.returncode == 1
     assert result.stderr.startswith("E5006 native_ws_connect: ")

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 
 import pytest
-from support import SOON, Link, Running, code_of, fill, refusal, reset, wait_until
+from support import SOON, Link, Running, arrives, code_of, fill, refusal, reset, wait_until
 
 import dryad_net as net
 
@@ -73,6 +73,7 @@ def test_what_came_before_the_reset_is_read_first(link: Link, name: str) -> None
 
 def test_recv_until_gives_null_while_the_rest_is_unread(link: Link) -> None:
     link.raw.sendall(b"rest")
+    arrives(link.id, 4)
     net.native_tcp_set_timeout(link.id, 50)
     assert net.native_tcp_recv_until(link.id, "\n") is None
     reset(link.raw)
@@ -85,6 +86,7 @@ def test_recv_until_gives_null_while_the_rest_is_unread(link: Link) -> None:
 
 def test_half_a_character_comes_out_before_the_error(link: Link) -> None:
     link.raw.sendall(b"\xe2\x82")
+    arrives(link.id, 2)
     net.native_tcp_set_timeout(link.id, 50)
     assert net.native_tcp_recv_until(link.id, "\n") is None
     reset(link.raw)

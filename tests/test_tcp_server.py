@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support import HAS_IPV6, SOON, Link, Running, arrived, code_of, port_of, refusal, wait_until
+from support import HAS_IPV6, SOON, Link, Running, arrived, code_of, free_ports, port_of, refusal, wait_until
 
 import dryad_net as net
 
@@ -73,7 +73,7 @@ def test_addresses_of_our_own_connections(pair: tuple[int, int], server: int) ->
 
 
 def test_bind_is_that_address_alone(dial: Dial) -> None:
-    server = net.native_tcp_bind("127.0.0.1", 0)
+    server = net.native_tcp_bind("127.0.0.1", *free_ports(1))
     assert net.native_tcp_get_local_addr(server)["ip"] == "127.0.0.1"
     assert net.native_tcp_get_peer_addr(dial(server).id)["ip"] == "127.0.0.1"
     if HAS_IPV6:
@@ -82,7 +82,7 @@ def test_bind_is_that_address_alone(dial: Dial) -> None:
 
 @needs_ipv6
 def test_bind_to_ipv6(dial: Dial) -> None:
-    server = net.native_tcp_bind("::1", 0)
+    server = net.native_tcp_bind("::1", *free_ports(1, "::1"))
     assert net.native_tcp_get_local_addr(server)["ip"] == "::1"
     assert net.native_tcp_get_peer_addr(dial(server, host="::1").id)["ip"] == "::1"
     assert code_of(net.native_tcp_connect, "127.0.0.1", port_of(server)) == "E5006"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from support import Running, code_of, refusal, reset, wait_until
+from support import Running, code_of, free_ports, refusal, reset, wait_until
 from ws_support import (
     BINARY,
     CLOSE,
@@ -230,12 +230,13 @@ def test_kick_is_for_clients_of_a_server(ws_link: WsLink) -> None:
     assert net.native_ws_get_state(ws_link.id) == "open"
 
 
-def test_stop_server_says_1001_to_everyone(ws_server: int, ws_dial: Upgrade) -> None:
-    links = [ws_dial(ws_server) for _ in range(5)]
-    port = ws_port(ws_server)
+def test_stop_server_says_1001_to_everyone(ws_dial: Upgrade) -> None:
+    (port,) = free_ports(1)  # which nobody else is given when it is free again
+    server = net.native_ws_listen(port)
+    links = [ws_dial(server) for _ in range(5)]
     net.native_ws_send(links[0].id, "before")
     begun = time.monotonic()
-    assert net.native_ws_stop_server(ws_server) is None
+    assert net.native_ws_stop_server(server) is None
     assert time.monotonic() - begun < 2
     assert links[0].peer.message() == "before"
     for link in links:
@@ -244,8 +245,8 @@ def test_stop_server_says_1001_to_everyone(ws_server: int, ws_dial: Upgrade) -> 
         assert link.peer.answer_close()[0] == 1001
     for link in links:
         becomes(link.id, "closed")
-    assert code_of(net.native_ws_accept, ws_server) == "E3029"
-    assert net.native_ws_stop_server(ws_server) is None
+    assert code_of(net.native_ws_accept, server) == "E3029"
+    assert net.native_ws_stop_server(server) is None
     assert code_of(net.native_ws_connect, f"ws://127.0.0.1:{port}/") == "E5006"
 
 

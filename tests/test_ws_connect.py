@@ -8,7 +8,7 @@ import socket
 import time
 
 import pytest
-from support import HAS_IPV6, SOON, code_of, plain_listener, refusal, wait_until
+from support import HAS_IPV6, SOON, code_of, free_ports, plain_listener, refusal, wait_until
 from ws_support import (
     Upgrade,
     accept_of,
@@ -79,8 +79,7 @@ def test_names_and_addresses(host: str, listens: str, plain_sockets: list[socket
 
 
 def test_nobody_listens() -> None:
-    with plain_listener() as listening:
-        port = listening.getsockname()[1]
+    (port,) = free_ports(1)
     error = refusal(net.native_ws_connect, f"ws://127.0.0.1:{port}/")
     assert error.code == "E5006"
     assert error.errno == errno.ECONNREFUSED

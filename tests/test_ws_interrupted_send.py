@@ -83,17 +83,19 @@ def test_nor_that_of_a_stream(server: int, dial: Callable[..., Link]) -> None:
 def test_a_handler_that_broadcasts_while_a_send_is_held_up(ws_server: int, ws_dial: Upgrade) -> None:
     """Its message comes behind; the send goes on as if nothing had been."""
     link = ws_dial(ws_server)
-    net.native_ws_set_timeout(link.id, 100)
     large = "x" * 8_000_000  # more than the kernel takes
-    interrupted(sys.maxsize, SENT_LATE, partial(net.native_ws_send, link.id, large))
+    broadcast = partial(net.native_ws_broadcast, ws_server, "from the handler")
+
+    def interrupted_at(step: int) -> bool:
+        net.native_ws_set_timeout(link.id, 100)
+        came_so_far = interrupted(step, SENT_LATE, partial(net.native_ws_send, link.id, large), broadcast)
+        net.native_ws_set_timeout(link.id, -1)  # for what tells that nothing more comes
+        return came_so_far
+
+    assert not interrupted_at(sys.maxsize)
     assert what_comes(link) == [large]
     steps = 0
-    while interrupted(
-        steps + 1,
-        SENT_LATE,
-        partial(net.native_ws_send, link.id, large),
-        partial(net.native_ws_broadcast, ws_server, "from the handler"),
-    ):
+    while interrupted_at(steps + 1):
         steps += 1
         assert what_comes(link) == [large, "from the handler"]
     assert steps

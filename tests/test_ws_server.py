@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import HAS_IPV6, code_of, plain_listener, refusal, run_script, wait_until
+from support import HAS_IPV6, code_of, free_ports, plain_listener, refusal, run_script, wait_until
 from ws_support import (
     TEXT,
     Peer,
@@ -59,7 +59,7 @@ def test_listen_is_reached_over_both_families(ws_server: int, ws_knock: Knock, h
 
 
 def test_bind_is_that_address_alone(ws_knock: Knock) -> None:
-    server = net.native_ws_bind("127.0.0.1", 0)
+    server = net.native_ws_bind("127.0.0.1", *free_ports(1))
     assert net.native_ws_get_local_addr(server)["ip"] == "127.0.0.1"
     ws_knock(server).say(request())
     accept_of(server)
