@@ -298,9 +298,10 @@ def udp_echo(life: Life, server: servers.Server) -> None:
 def udp_refused(life: Life, _server: servers.Server) -> None:
     """Nobody is there: that is said once, and the socket goes on."""
     threading.Event().wait(life.rng.random() * PAUSE_SECONDS)
-    # Whoever has the port at another address keeps others from getting it at every address, and so at this one.
+    # It hears nobody but its own peer (connect(2)), so others are refused; and nobody else is given the port meanwhile.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as keeper:
-        keeper.bind(("127.0.0.2", 0))
+        keeper.bind(("127.0.0.1", 0))
+        keeper.connect(("127.0.0.2", 9))
         own = net.native_udp_socket()
         try:
             net.native_udp_connect(own, "127.0.0.1", keeper.getsockname()[1])

@@ -116,12 +116,16 @@ class UdpLife(Life):
         if not peer.gone:
             while peer.expected:
                 peer.read()
-            peer.raw.close()
+            # It hears nobody else now, so others are refused; closed, its port might be another test's at once.
+            peer.raw.connect(("127.0.0.2", 9))
             peer.gone = True
 
     @precondition(lambda self: any(peer.gone for peer in self.peers))
     @rule()
     def peer_comes(self) -> None:
+        for peer in self.peers:
+            if peer.gone:
+                peer.raw.close()
         self.peers = [Peer() if peer.gone else peer for peer in self.peers]
 
     # ---- receiving
