@@ -145,6 +145,19 @@ def reset(raw: socket.socket) -> None:
     raw.close()
 
 
+def unread_in_kernel(fd: int) -> int:
+    """How many bytes of a socket have arrived and were not read (tcp(7), SIOCINQ)."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"), "little")
+
+
+def wait_for_event(fd: int, event: int) -> None:
+    """Wait until poll() shows an event of a socket, without reading it."""
+    poller = select.poll()
+    poller.register(fd, event)
+    assert poller.poll(SOON * 1000)
+
+
 def arrives(identifier: int, size: int) -> None:
     """Wait until the system has so many bytes for an ID, which nobody has read."""
 
@@ -162,9 +175,7 @@ def reset_arrives(identifier: int) -> None:
     if not hasattr(select, "poll"):
         return  # Windows: where nothing tells
     with kernel_socket(identifier) as twin:
-        broken = select.poll()
-        broken.register(twin, 0)  # what is told anyway: POLLERR, POLLHUP (poll(2))
-        assert broken.poll(SOON * 1000)
+        wait_for_event(twin.fileno(), 0)  # what is told anyway: POLLERR, POLLHUP (poll(2))
 
 
 def read_exactly(raw: socket.socket, size: int) -> bytes:

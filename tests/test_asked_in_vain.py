@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import os
 import select
 import socket
@@ -12,7 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Link, Running, arrives, kernel_socket, refusal, reset, run_script, wait_until
+from support import (
+    Link,
+    Running,
+    arrives,
+    kernel_socket,
+    refusal,
+    reset,
+    run_script,
+    unread_in_kernel,
+    wait_for_event,
+    wait_until,
+)
 from ws_support import PING, PONG, Upgrade, WsLink
 
 import dryad_net as net
@@ -34,21 +44,10 @@ def until_readable(identifier: int) -> None:
         assert select.select([twin], [], [], 10)[0]
 
 
-def unread(identifier: int) -> int:
-    """How many bytes the system has for it (SIOCINQ, tcp(7))."""
-    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
-    size = array.array("i", [0])
-    with kernel_socket(identifier) as twin:
-        fcntl.ioctl(twin, termios.FIONREAD, size)
-    return size[0]
-
-
 def end_arrives(identifier: int) -> None:
     """Wait until the system knows of the peer's end of stream, behind what it holds."""
     with kernel_socket(identifier) as twin:
-        ended = select.poll()
-        ended.register(twin, select.POLLRDHUP)
-        assert ended.poll(10000)
+        wait_for_event(twin.fileno(), select.POLLRDHUP)
 
 
 def test_what_came_is_there_at_the_next_call(server: int, dial: Dial) -> None:
@@ -157,7 +156,8 @@ def test_what_lies_behind_urgent_data(server: int, dial: Dial, looks_between: bo
             assert net.native_tcp_recv(other.id, 100) is None
         asked.raw.send(b"!", socket.MSG_OOB)
         asked.raw.sendall(b"behind")
-        wait_until(lambda: unread(asked.id) == 13, what="all of it")
+        with kernel_socket(asked.id) as twin:
+            wait_until(lambda twin=twin: unread_in_kernel(twin.fileno()) == 13, what="all of it")
         assert net.native_tcp_recv(other.id, 100) is None
         came = ""
         while len(came) < 13:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import select
 import socket
-import sys
 from typing import Any, ClassVar
 
 import pytest
@@ -13,14 +12,20 @@ from core_support import character_lengths
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from model_support import Life, at_once, choices, chosen, model_settings
-from support import SOON, code_of, port_of, read_exactly, read_to_end, reset, wait_until
+from support import (
+    SOON,
+    code_of,
+    port_of,
+    read_exactly,
+    read_to_end,
+    reset,
+    unread_in_kernel,
+    wait_for_event,
+    wait_until,
+)
 
 import dryad_net as net
 from dryad_net.table import table
-
-if sys.platform != "win32":
-    import fcntl
-    import termios
 
 # What a peer may send: text, characters in pieces, what is no UTF-8, and the delimiters.
 chunks = st.lists(
@@ -65,18 +70,6 @@ class Link:
 
     def is_connected(self) -> bool:
         return bool(self.unread) or not self.end
-
-
-def unread_in_kernel(fd: int) -> int:
-    """How many bytes of a socket have arrived and were not read (tcp(7), SIOCINQ)."""
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"), "little")
-
-
-def wait_for_event(fd: int, event: int) -> None:
-    """Wait until poll() shows an event of a socket, without reading it."""
-    poller = select.poll()
-    poller.register(fd, event)
-    assert poller.poll(SOON * 1000)
 
 
 class TcpLife(Life):
