@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy
 
-from .mask cimport mask_copy
+from .mask cimport mask_bytes
 
 cdef enum:
     _PAGE = 4096
@@ -24,7 +24,7 @@ cdef inline void copy(char *to, const char *data, size_t size) noexcept nogil:
     if size > _LONG:
         ahead = (<uintptr_t> to - <uintptr_t> data) % _PAGE
         if 0 < ahead < _NEAR:
-            mask_copy(to, data, size, b"\0\0\0\0", 0)
+            mask_bytes(to, data, size, b"\0\0\0\0", 0)
             return
     memcpy(to, data, size)
 

@@ -6,7 +6,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from .copying cimport copy
-from .mask cimport mask_copy, next_key
+from .mask cimport mask_bytes, next_key
 
 cdef enum:
     MASKED = 0x80  # in the second byte
@@ -92,7 +92,7 @@ def build(int opcode, payload, bint masked, bint fin=True, bint compressed=False
         to = PyBytes_AS_STRING(result)
         memcpy(to, header, size)
         if masked:
-            mask_copy(to + size, <const char *> view.buf, view.len, key, 0)
+            mask_bytes(to + size, <const char *> view.buf, view.len, key, 0)
         elif view.len:
             copy(to + size, <const char *> view.buf, view.len)
         return result

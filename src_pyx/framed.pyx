@@ -13,7 +13,7 @@ from .buffer cimport BLOCK, acquire_block, acquire_large, release_block, release
 from .copying cimport copy
 from .deadline cimport deadline_after, left_until
 from .frame cimport CLOSE, CONTINUATION, FIN, LONGEST_HEADER, write_header
-from .mask cimport mask_copy, next_key
+from .mask cimport mask_bytes, next_key
 from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
 from .sock cimport would_block
 from .transmit cimport CONNECTING, OPEN, Transmitter
@@ -112,7 +112,7 @@ cdef class Framed(Transmitter):
             block = acquire_block()
             if self.client:
                 header = write_header(<unsigned char *> block, opcode | FIN, size, key)
-                mask_copy(block + header, data, size, key, 0)
+                mask_bytes(block + header, data, size, key, 0)
             else:
                 header = write_header(<unsigned char *> block, opcode | FIN, size, NULL)
                 copy(block + header, data, size)
@@ -273,7 +273,7 @@ cdef class Framed(Transmitter):
         else:
             part = min(part, out.room - used)
             if self.client:
-                mask_copy(block + used, out.data, part, out.key, out.key_offset)
+                mask_bytes(block + used, out.data, part, out.key, out.key_offset)
                 out.key_offset += part
             else:
                 copy(block + used, out.data, part)

@@ -1,4 +1,4 @@
-"""Masking of frames (RFC 6455, 5.3), and the keys for it. The loops are in mask.h."""
+"""Masking of frames (RFC 6455, 5.3), and the keys for it. The loop is in mask.h."""
 
 from os import urandom
 
@@ -7,8 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 cdef extern from "mask.h" nogil:
-    void dryad_mask_copy(char *to, const char *data, size_t size, const unsigned char *key, size_t offset) noexcept
-    void dryad_mask_here(char *data, size_t size, const unsigned char *key, size_t offset) noexcept
+    void dryad_mask(char *to, const char *data, size_t size, const unsigned char *key, size_t offset) noexcept
     const char *dryad_mask_choose() noexcept
 
 cdef enum:
@@ -21,14 +20,9 @@ cdef Py_ssize_t pool_used = POOL
 NAME = dryad_mask_choose().decode()
 
 
-cdef void mask_copy(char *to, const char *data, size_t size, const unsigned char *key, size_t offset) noexcept nogil:
-    """Mask on the way from `data` to `to`, which do not overlap; offset: of the first byte in the payload."""
-    dryad_mask_copy(to, data, size, key, offset)
-
-
-cdef void mask_here(char *data, size_t size, const unsigned char *key, size_t offset) noexcept nogil:
-    """Mask in place."""
-    dryad_mask_here(data, size, key, offset)
+cdef void mask_bytes(char *to, const char *data, size_t size, const unsigned char *key, size_t offset) noexcept nogil:
+    """Mask on the way from `data` to `to`: the same place, or one apart; offset: of the first byte in the payload."""
+    dryad_mask(to, data, size, key, offset)
 
 
 cdef int next_key(unsigned char *key) except -1:
@@ -68,8 +62,8 @@ def apply(data, bytes key not None, size_t offset=0):
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         result = PyBytes_FromStringAndSize(NULL, view.len)
-        mask_copy(PyBytes_AS_STRING(result), <const char *> view.buf, view.len,
-                  <const unsigned char *> PyBytes_AS_STRING(key), offset)
+        mask_bytes(PyBytes_AS_STRING(result), <const char *> view.buf, view.len,
+                   <const unsigned char *> PyBytes_AS_STRING(key), offset)
         return result
     finally:
         PyBuffer_Release(&view)

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 from .buffer cimport Buffer
 from .copying cimport copy
 from .frame cimport BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PONG, RSV1, TEXT, read_header
-from .mask cimport mask_copy, mask_here
+from .mask cimport mask_bytes
 from .scan cimport is_ascii
 from .text cimport check, decode_text, decode_valid
 
@@ -202,7 +202,7 @@ cdef class Messages:
         if incoming.size() < size + length:
             return NOTHING
         if self.header.masked:
-            mask_copy(payload, incoming.data + incoming.start + size, length, self.header.key, 0)
+            mask_bytes(payload, incoming.data + incoming.start + size, length, self.header.key, 0)
         else:
             memcpy(payload, incoming.data + incoming.start + size, length)
         self.value = PyBytes_FromStringAndSize(payload, length)
@@ -217,21 +217,21 @@ cdef class Messages:
         if self.header.opcode == BINARY:
             value = PyBytes_FromStringAndSize(NULL, size)
             if self.header.masked:
-                mask_copy(PyBytes_AS_STRING(value), data, size, self.header.key, 0)
+                mask_bytes(PyBytes_AS_STRING(value), data, size, self.header.key, 0)
             else:
                 copy(PyBytes_AS_STRING(value), data, size)
             self.value = value
             incoming.consume(header_size + size)
             return BINARY
         if self.header.masked:
-            mask_here(data, size, self.header.key, 0)
+            mask_bytes(data, data, size, self.header.key, 0)
         try:
             self.value = decode_text(data, size, NULL)
         except UnicodeDecodeError:
             raise Violation(INVALID_DATA, "a text that is not UTF-8") from None
         except MemoryError:
             if self.header.masked:
-                mask_here(data, size, self.header.key, 0)  # as it came, for the next time
+                mask_bytes(data, data, size, self.header.key, 0)  # as it came, for the next time
             raise
         incoming.consume(header_size + size)
         return TEXT
@@ -290,7 +290,7 @@ cdef class Messages:
         """So many bytes have been put where room() said."""
         cdef char *data = self.storage_data() + self.held
         if self.header.masked:
-            mask_here(data, size, self.header.key, self.mask_offset)
+            mask_bytes(data, data, size, self.header.key, self.mask_offset)
             self.mask_offset += size
         self.held += size
         self.frame_left -= size

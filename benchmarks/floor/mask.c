@@ -23,7 +23,7 @@ static void run_copy(struct stopwatch *watch, int64_t count)
 {
     start(watch);
     for (int64_t i = 0; i < count; i++) {
-        dryad_mask_copy(to, from, size, key, 0);
+        dryad_mask(to, from, size, key, 0);
         __asm__ volatile("" : : "r"(to) : "memory");
     }
     stop(watch, count);
@@ -33,7 +33,7 @@ static void run_here(struct stopwatch *watch, int64_t count)
 {
     start(watch);
     for (int64_t i = 0; i < count; i++) {
-        dryad_mask_here(to, size, key, 0);
+        dryad_mask(to, to, size, key, 0);
         __asm__ volatile("" : : "r"(to) : "memory");
     }
     stop(watch, count);

@@ -199,7 +199,7 @@ static void run_mask_fused(struct stopwatch *watch, int64_t count)
 {
     start(watch);
     for (int64_t i = 0; i < count; i++) {
-        dryad_mask_copy(scratch, lines, PAYLOAD, key, 0);
+        dryad_mask(scratch, lines, PAYLOAD, key, 0);
         __asm__ volatile("" : : "r"(scratch) : "memory");
     }
     stop(watch, count);
@@ -211,7 +211,7 @@ static void run_mask_after_copy(struct stopwatch *watch, int64_t count)
     for (int64_t i = 0; i < count; i++) {
         memcpy(scratch, lines, PAYLOAD);
         __asm__ volatile("" : : "r"(scratch) : "memory");
-        dryad_mask_here(scratch, PAYLOAD, key, 0);
+        dryad_mask(scratch, scratch, PAYLOAD, key, 0);
         __asm__ volatile("" : : "r"(scratch) : "memory");
     }
     stop(watch, count);

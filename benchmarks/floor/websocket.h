@@ -76,7 +76,7 @@ static inline size_t build_masked(char *to, int opcode, const char *payload, siz
         used = 0;
     }
     memcpy(to + header, pool + used, 4);
-    dryad_mask_copy(to + header + 4, payload, size, pool + used, 0);
+    dryad_mask(to + header + 4, payload, size, pool + used, 0);
     used += 4;
     return header + 4 + size;
 }

@@ -25,7 +25,7 @@ static void echo(int fd)
             last += (size_t)n;
         }
         char *payload = data + first + frame.header;
-        dryad_mask_here(payload, frame.size, frame.key, 0);
+        dryad_mask(payload, payload, frame.size, frame.key, 0);
         /* A server's header is shorter, for it has no key: it fits in front of the payload. */
         char *start_of_answer = payload - header_size(frame.size, 0);
         build_header(start_of_answer, frame.opcode == PING ? PONG : frame.opcode, frame.size, 0);

@@ -41,7 +41,7 @@ static int echo(int fd, size_t last)
     size_t first = 0;
     while (parse_header(data + first, last - first, &frame) && last - first >= frame.header + frame.size) {
         char *payload = data + first + frame.header;
-        dryad_mask_here(payload, frame.size, frame.key, 0);
+        dryad_mask(payload, payload, frame.size, frame.key, 0);
         /* A server's header is shorter, for it has no key: it fits in front of the payload. */
         char *answer = payload - header_size(frame.size, 0);
         build_header(answer, frame.opcode == PING ? PONG : frame.opcode, frame.size, 0);

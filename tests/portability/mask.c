@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <mask.h>
 
-#define LONGEST 64
+/* More than two turns of the loop, and every step behind it. */
+#define LONGEST 300
 #define PLACES 16
 
 int main(void)
@@ -20,8 +21,8 @@ int main(void)
             for (size_t offset = 0; offset < 40; offset++) {
                 memset(to, 0, sizeof to);
                 memcpy(here, from, sizeof here);
-                dryad_mask_copy(to + place, from + place, size, key, offset);
-                dryad_mask_here(here + place, size, key, offset);
+                dryad_mask(to + place, from + place, size, key, offset);
+                dryad_mask(here + place, here + place, size, key, offset);
                 for (size_t i = 0; i < sizeof from; i++) {
                     int inside = i >= place && i < place + size;
                     char masked = (char)(from[i] ^ (char)key[(offset + i - place) & 3]);
