@@ -64,6 +64,11 @@ cdef int FAST_BYTES = _FAST_BYTES
 cdef int FAST_LIST = _FAST_LIST
 
 
+# The last ID that any function has looked up, and what is behind it.
+cdef object last_id = object()  # which is no argument
+cdef object last = None
+
+
 # What a method of a C type is behind its descriptor, by how it takes its arguments (METH_...).
 ctypedef PyObject *(*WithNone)(PyObject *, PyObject *) noexcept
 ctypedef PyObject *(*WithMany)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *) noexcept
@@ -143,19 +148,23 @@ cdef class Call:
     cdef PyObject *look_up(self, PyObject *value) except? NULL:
         """The object behind an ID given for the first parameter, if that is one of the right kind.
 
-        Loops pass the same number again: as long as what it named is not closed, it is that still.
+        Loops pass the same number again, or pass it to one function after the other: as long as what it
+        named is not closed, it is that still.
         """
+        global last_id, last
         cdef PyObject *found
         if value == <PyObject *> self.recent_id and not (<Socket> self.recent).closed:
             return <PyObject *> self.recent
+        if value == <PyObject *> last_id and not (<Socket> last).closed and self.is_of_type(<PyObject *> last):
+            return <PyObject *> last
         if not PyLong_CheckExact(<object> value):
             return NULL
         found = PyDict_GetItemWithError(self.objects, value)
         if found == NULL or not self.is_of_type(found):
             return NULL
         if isinstance(<object> found, Socket):
-            self.recent_id = <object> value
-            self.recent = <object> found
+            self.recent_id = last_id = <object> value
+            self.recent = last = <object> found
         return found
 
     cdef bint is_of_type(self, PyObject *value) noexcept:
