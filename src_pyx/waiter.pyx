@@ -7,11 +7,13 @@ socket that was reported is looked at again the next time.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcmp
+from libc.stdlib cimport qsort
+from libc.string cimport memcmp, memset
 
 from .deadline cimport deadline_after, one_wait
 from .posix cimport (
@@ -19,6 +21,7 @@ from .posix cimport (
 )
 from .sock cimport Socket, attend, closings, os_error, say_how_many
 
+from ..errors import DryadNetError
 from .sock import attendants
 
 cdef extern from "Python.h":
@@ -44,7 +47,15 @@ cdef enum:
 
 cdef struct Watched:
     Py_ssize_t position  # of its ID in the list
-    bint found
+    bint is_found
+    bint is_noted
+
+
+cdef int by_number(const void *one, const void *other) noexcept nogil:
+    """Which of two positions is first (qsort(3))."""
+    cdef Py_ssize_t left = (<const Py_ssize_t *> one)[0]
+    cdef Py_ssize_t right = (<const Py_ssize_t *> other)[0]
+    return (left > right) - (left < right)
 
 
 cdef class Waiter:
@@ -58,11 +69,16 @@ cdef class Waiter:
     cdef list ids  # of the last wait, as they were given
     cdef list names  # the sockets' own IDs, in the same order
     cdef list slots  # token - 1 -> socket
-    cdef Watched *watched  # the same
+    # The same, and lists of slots; with room for all, since a slot is in each once at most.
+    cdef Watched *watched
+    cdef Py_ssize_t *noted  # to look at, whatever the poller says
+    cdef Py_ssize_t *found  # by this wait
+    cdef Py_ssize_t *positions  # of those
+    cdef Py_ssize_t noted_count
+    cdef Py_ssize_t found_count
     cdef Py_ssize_t capacity
     cdef dict tokens  # socket -> token
     cdef list free
-    cdef list noted  # slots to look at, whatever the poller says
     cdef bint busy
     cdef bint given_up
     cdef Socket looking_at  # which may find by itself that it has something
@@ -75,11 +91,8 @@ cdef class Waiter:
         self.ids = []
         self.names = []
         self.slots = []
-        self.watched = NULL
-        self.capacity = 0
         self.tokens = {}
         self.free = []
-        self.noted = []
         self.fd = dryad_poller_open()
         if self.fd < 0:
             raise os_error(self.fd)
@@ -92,6 +105,9 @@ cdef class Waiter:
 
     def __dealloc__(self):
         PyMem_Free(self.watched)
+        PyMem_Free(self.noted)
+        PyMem_Free(self.found)
+        PyMem_Free(self.positions)
         dryad_wake_close(self.wakers)
         if self.fd >= 0:
             dryad_close(self.fd)
@@ -112,7 +128,7 @@ cdef class Waiter:
         self.names = []
         self.tokens = {}
         self.slots = []
-        self.noted = []
+        self.noted_count = 0
         dryad_wake_close(self.wakers)
         if self.fd >= 0:
             dryad_close(self.fd)
@@ -124,7 +140,7 @@ cdef class Waiter:
         """Look at this socket, even if its descriptor says nothing."""
         token = self.tokens.get(sock)
         if token is not None and sock is not self.looking_at:
-            self.noted.append(token - 1)
+            self.note(token - 1)
             if self.asleep:
                 dryad_wake(self.wakers[1])
 
@@ -137,6 +153,9 @@ cdef class Waiter:
         None, if another thread is waiting with it, or has given it up.
         Errors: what `resolve` raises; OSError.
         """
+        return self.wait_if_free(ids, timeout_ms, resolve)
+
+    cdef list wait_if_free(self, list ids, int64_t timeout_ms, resolve):
         if self.busy or self.fd < 0:
             return None
         self.busy = True
@@ -149,7 +168,6 @@ cdef class Waiter:
 
     cdef list wait_alone(self, list ids, int64_t timeout_ms, resolve):
         cdef int64_t deadline = -1
-        cdef list found = []  # slots
         cdef bint goes_on
         cdef bint first = True
         cdef int patience, piece
@@ -158,16 +176,15 @@ cdef class Waiter:
         attend(1)
         try:
             while True:
-                self.look_at_noted(found)
-                patience = 0 if found else self.patience(timeout_ms, &deadline)
+                self.look_at_noted()
+                patience = 0 if self.found_count else self.patience(timeout_ms, &deadline)
                 piece = one_wait(patience, first)
                 first = False
-                goes_on = self.look_at_poller(found, piece) or piece != patience
-                if found or (not goes_on and not self.noted):
-                    return self.report(found)
+                goes_on = self.look_at_poller(piece) or piece != patience
+                if self.found_count or (not goes_on and not self.noted_count):
+                    return self.report()
         finally:
-            for slot in found:
-                self.watched[<Py_ssize_t> slot].found = False
+            self.forget_found()
             attend(-1)
 
     cdef bint is_last(self, list ids) except -1:
@@ -217,10 +234,9 @@ cdef class Waiter:
             self.slots.append(sock)
             token = len(self.slots)
         self.make_room(token)
-        self.watched[<Py_ssize_t> token - 1].found = False
         self.tokens[sock] = token
         sock.attended += 1
-        self.noted.append(token - 1)
+        self.note(token - 1)
         if sock.fd >= 0 and not sock.unwatched:
             failed = dryad_poller_watch(self.fd, sock.fd, token)
             if failed:
@@ -229,13 +245,14 @@ cdef class Waiter:
         return 0
 
     cdef int make_room(self, Py_ssize_t count) except -1:
-        cdef Watched *watched
         if count > self.capacity:
-            watched = <Watched *> PyMem_Realloc(self.watched, 2 * count * sizeof(Watched))
-            if watched == NULL:
-                raise MemoryError
-            self.watched = watched
-            self.capacity = 2 * count
+            more = 2 * count
+            self.watched = <Watched *> grown(self.watched, more * sizeof(Watched))
+            self.noted = <Py_ssize_t *> grown(self.noted, more * sizeof(Py_ssize_t))
+            self.found = <Py_ssize_t *> grown(self.found, more * sizeof(Py_ssize_t))
+            self.positions = <Py_ssize_t *> grown(self.positions, more * sizeof(Py_ssize_t))
+            memset(self.watched + self.capacity, 0, (more - self.capacity) * sizeof(Watched))
+            self.capacity = more
         return 0
 
     cdef int forget(self, Socket sock) except -1:
@@ -259,16 +276,25 @@ cdef class Waiter:
         left = deadline[0] - dryad_now()
         return <int> min((left + 999999) // 1000000, <int64_t> 0x7FFFFFFF) if left > 0 else 0
 
-    cdef int look_at_noted(self, list found) except -1:
-        cdef list noted = self.noted
-        if not noted:
-            return 0
-        self.noted = []
-        for slot in noted:
-            self.look(slot, False, found)
+    cdef void note(self, Py_ssize_t slot) noexcept:
+        if not self.watched[slot].is_noted:
+            self.watched[slot].is_noted = True
+            self.noted[self.noted_count] = slot
+            self.noted_count += 1
+
+    cdef int look_at_noted(self) except -1:
+        """As many as are noted now: what others note meanwhile has its turn before this wait is over."""
+        cdef Py_ssize_t count = self.noted_count
+        cdef Py_ssize_t slot
+        while count and self.noted_count:
+            count -= 1
+            self.noted_count -= 1
+            slot = self.noted[self.noted_count]
+            self.watched[slot].is_noted = False
+            self.look(slot, False)
         return 0
 
-    cdef bint look_at_poller(self, list found, int timeout_ms) except -1:
+    cdef bint look_at_poller(self, int timeout_ms) except -1:
         """Ask the poller, waiting so long. False: it has waited to the end of that, or did not wait at all."""
         cdef dryad_ready ready[DRYAD_POLL_BATCH]
         cdef Py_ssize_t before
@@ -278,10 +304,13 @@ cdef class Waiter:
         cdef bint waits = timeout_ms != 0
         cdef bint has_come = False
         while True:
+            if timeout_ms != 0:
+                PyErr_CheckSignals()
+                if self.noted_count:
+                    timeout_ms = 0  # by a look, or in a signal's handler; from the next line on the noting wakes
             if timeout_ms == 0:
                 count = dryad_poller_wait(fd, ready, 0)
             else:
-                PyErr_CheckSignals()
                 self.asleep = True
                 with nogil:
                     count = dryad_poller_wait(fd, ready, timeout_ms)
@@ -291,39 +320,124 @@ cdef class Waiter:
                 return waits
             if count < 0:
                 raise os_error(count)
-            before = len(found)
+            before = self.found_count
             say_how_many(<int> before + count)
             for i in range(count):
                 if ready[i].token == WAKE_TOKEN:
                     dryad_wake_clear(self.wakers[0])
                 else:
-                    self.look(<Py_ssize_t> ready[i].token - 1, True, found)
+                    self.look(<Py_ssize_t> ready[i].token - 1, True)
             has_come = has_come or count > 0
             unseen -= count
             # Who waits is back here anyway, if nothing came of it.
-            if count == 0 or unseen <= 0 or (count < DRYAD_POLL_BATCH and (waits or len(found) > before)):
+            if count == 0 or unseen <= 0 or (count < DRYAD_POLL_BATCH and (waits or self.found_count > before)):
                 return waits and has_come
             timeout_ms = 0  # there may be more than it reports at once, and what it has reported may come to nothing
 
-    cdef int look(self, Py_ssize_t slot, bint readable, list found) except -1:
-        cdef Socket sock = self.slots[slot]
-        if sock is None or self.watched[slot].found:
+    cdef int look(self, Py_ssize_t slot, bint readable) except -1:
+        cdef Socket sock
+        if slot >= PyList_GET_SIZE(self.slots) or self.watched[slot].is_found:
+            return 0  # a handler of a signal has forked, and this is the child, where nothing is watched any more
+        sock = <Socket> PyList_GET_ITEM(self.slots, slot)
+        if sock is None:
             return 0
         sock.looked_at = True
         self.looking_at = sock
         try:
             if sock.readiness(readable):
-                found.append(slot)
-                self.watched[slot].found = True
+                self.watched[slot].is_found = True
+                self.found[self.found_count] = slot
+                self.found_count += 1
         finally:
             sock.looked_at = False
             self.looking_at = None
         return 0
 
-    cdef list report(self, list found):
-        """The IDs, whose sockets will be looked at again the next time."""
+    cdef list report(self):
+        """The IDs of what was found, in their order. The sockets will be looked at again the next time."""
+        cdef Py_ssize_t count = self.found_count
+        cdef Py_ssize_t i
+        cdef bint in_order = True
         cdef list names = self.names
-        self.noted += found
-        if len(found) == 1:
-            return [names[self.watched[<Py_ssize_t> found[0]].position]]
-        return [names[position] for position in sorted([self.watched[<Py_ssize_t> slot].position for slot in found])]
+        cdef list report = PyList_New(count)
+        for i in range(count):
+            self.note(self.found[i])
+            self.positions[i] = self.watched[self.found[i]].position
+            in_order = in_order and (i == 0 or self.positions[i] > self.positions[i - 1])
+        if not in_order:
+            qsort(self.positions, count, sizeof(Py_ssize_t), by_number)
+        for i in range(count):
+            name = <object> PyList_GET_ITEM(names, self.positions[i])
+            Py_INCREF(name)
+            PyList_SET_ITEM(report, i, name)
+        return report
+
+    cdef void forget_found(self) noexcept:
+        while self.found_count:
+            self.found_count -= 1
+            self.watched[self.found[self.found_count]].is_found = False
+
+
+cdef void *grown(void *block, size_t size) except NULL:
+    block = PyMem_Realloc(block, size)
+    if block == NULL:
+        raise MemoryError
+    return block
+
+
+cdef class KeptWaiter:
+    """Waits with the waiter of the last call, and the sockets that it watches.
+
+    A thread that finds it in use makes one for itself.
+    """
+
+    cdef readonly Waiter kept
+    cdef object resolve
+
+    def __cinit__(self, resolve):
+        """resolve: see Waiter.wait()."""
+        self.resolve = resolve
+
+    def wait(self, list ids not None, int64_t timeout_ms):
+        """Waiter.wait(), but never None."""
+        cdef list found
+        cdef Waiter kept = self.kept
+        if kept is None:
+            kept = self.made()
+        try:
+            found = kept.wait_if_free(ids, timeout_ms, self.resolve)
+        except DryadNetError:
+            raise
+        except BaseException:
+            # Whatever a signal's handler raised may have come in the middle of a change.
+            self.drop(kept)
+            raise
+        return self.wait_once(ids, timeout_ms) if found is None else found
+
+    cdef Waiter made(self):
+        made = Waiter()
+        if self.kept is None:
+            self.kept = made
+        else:
+            made.close()  # making it has let another thread make one
+        return self.kept
+
+    cdef list wait_once(self, list ids, int64_t timeout_ms):
+        own = Waiter()
+        try:
+            return own.wait(ids, timeout_ms, self.resolve) or []
+        finally:
+            own.close()
+
+    def drop(self, Waiter kept not None):
+        """Have nobody begin to wait with this one any more."""
+        if self.kept is kept:
+            self.kept = None
+        kept.close()
+
+    def forget(self):
+        """In the child of a fork: whoever was waiting with it is not here."""
+        kept = self.kept
+        if kept is not None:
+            self.kept = None
+            kept.abandon()

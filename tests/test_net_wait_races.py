@@ -192,8 +192,8 @@ def test_a_ping_to_a_script_that_asks_and_does_not_receive(ws: WsLink, size: int
 
 def _waiter() -> Any:
     """The one that native_net_wait keeps, of a socket that has just been watched."""
-    assert native_net._kept is not None
-    return native_net._kept
+    assert native_net.waiting.kept is not None
+    return native_net.waiting.kept
 
 
 @PURE
@@ -241,3 +241,30 @@ def test_the_next_client_is_found(ws_server: int, ws_knock: Callable[..., Peer])
         peer.say(request())
         assert net.native_net_wait([ws_server], SOON_MS) == [ws_server]
         accept_of(ws_server)
+
+
+def test_told_while_another_socket_is_looked_at(ws_server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No descriptor tells it again, so the wait must not begin to sleep: it would for a second each time."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = net.native_ws_connect(f"ws://127.0.0.1:{silent.getsockname()[1]}/")
+        ids = [client, ws_server]
+        assert net.native_net_wait(ids, 0) == []
+        connection, server = table.objects[client], table.objects[ws_server].socket
+
+        def complete_handshake(_connection: object, _timeout_ms: int) -> bool:
+            server.attention = True
+            _waiter().poke(server)
+            return False
+
+        monkeypatch.setattr(type(connection), "complete_handshake", complete_handshake)
+        begun = time.monotonic()
+        for _ in range(6):
+            # Later than the first look for signals, which interrupts a wait early.
+            telling = threading.Timer(0.05, _waiter().poke, [connection])
+            telling.start()
+            assert net.native_net_wait(ids, SOON_MS) == [ws_server]
+            telling.join()
+            server.attention = False
+        assert time.monotonic() - begun < 4
+        monkeypatch.undo()
+        net.native_ws_close(client)

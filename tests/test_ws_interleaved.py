@@ -156,38 +156,30 @@ def test_new_masking_keys_in_the_middle_of_anothers_message(ws_link: WsLink, mon
     assert messages == [large, "small"]
 
 
-def test_a_wait_on_many_that_is_interrupted_beside_another() -> None:
-    """It may have been in the middle of a change, so nobody uses again what it had; the other one may use it now."""
+def test_a_waiter_that_is_dropped_beside_a_wait() -> None:
+    """As an interrupted wait does: it may have been in the middle of a change. Another thread may use it by then."""
     text = """
 import threading, time
 from dryad_net.native import net as native_net
 raw, client = knock()
 assert net.native_net_wait([client], 0) == []
 found = []
-waiting = threading.Thread(target=lambda: found.append(net.native_net_wait([client], 20000)))
-waiting.start()
-kept = native_net._kept
+thread = threading.Thread(target=lambda: found.append(net.native_net_wait([client], 20000)))
+thread.start()
+kept = native_net.waiting.kept
 while kept.wait([client], 0, lambda ids: []) is not None:
     time.sleep(0.01)  # until the other one is in it
-
-class Interrupted:
-    def wait(self, *_arguments):
-        raise KeyboardInterrupt
-    def close(self):
-        kept.close()
-
-native_net._kept = Interrupted()
-try:
-    net.native_net_wait([client], 0)
-except KeyboardInterrupt:
-    print("interrupted")
-assert native_net._kept is None
+native_net.waiting.drop(kept)
+assert native_net.waiting.kept is None
+assert net.native_net_wait([client], 0) == []
 raw.sendall(bytes([0x81, 0x80, 0, 0, 0, 0]))
-waiting.join(20)
+thread.join(20)
 assert found == [[client]], found
 assert net.native_net_wait([client], 0) == [client]
+assert kept.wait([client], 0, lambda ids: []) is None
+print("both")
 """
-    assert run_script(RAW + text) == "interrupted\n"
+    assert run_script(RAW + text) == "both\n"
 
 
 def test_a_socket_taken_over_by_one_owner() -> None:
