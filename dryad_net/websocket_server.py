@@ -202,6 +202,7 @@ class Server(sock.Listener):
 
     def broadcast(self, opcode: int, payload: bytes, but: int | None = None) -> int:
         """Send a message to every client, but perhaps one, without waiting. Returns how many it reaches."""
+        clients: list[transmit.Transmitter]
         if but is None or but not in self.clients:
             clients = list(self.clients.values())
         else:

@@ -7,6 +7,7 @@ between the bytes of a message that is being sent.
 from threading import RLock
 
 from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport int64_t
 
 from .frame cimport CLOSE, CONTINUATION, PONG
@@ -24,6 +25,12 @@ from ..threads import is_held_here
 cdef int64_t DONT_WAIT = 0
 # Whatever an exception of a signal's handler has left undone in the middle of encrypting.
 cdef str INTERRUPTED = "dropped: an exception interrupted what was to be sent to it"
+
+cdef extern from "prefetch.h" nogil:
+    void dryad_prefetch(const void *start, size_t size) noexcept
+
+cdef enum:
+    SERVED_SIZE = 288  # bytes of a client that a broadcast looks at: what a Transmitter takes
 
 
 cdef class Transmitter(Stream):
@@ -327,7 +334,7 @@ cdef class Transmitter(Stream):
             self.saying_close -= 1
 
 
-def broadcast(clients, int opcode, bytes payload not None, Py_ssize_t limit):
+def broadcast(list clients not None, int opcode, bytes payload not None, Py_ssize_t limit):
     """Send one message to many clients of a server, without waiting for any.
 
     clients: a list of Transmitter; limit: bytes that may wait for one of them.
@@ -335,7 +342,17 @@ def broadcast(clients, int opcode, bytes payload not None, Py_ssize_t limit):
     """
     cdef bytes frame = build(opcode, payload, False)
     cdef int reached = 0
-    cdef Transmitter client
-    for client in clients:
-        reached += client.offer_message(opcode, payload, frame, limit)
+    cdef Py_ssize_t count = PyList_GET_SIZE(clients)
+    cdef Py_ssize_t i
+    for i in range(count):
+        if i + 2 < count:
+            prefetch(<Transmitter> PyList_GET_ITEM(clients, i + 1), <Transmitter> PyList_GET_ITEM(clients, i + 2))
+        reached += (<Transmitter> PyList_GET_ITEM(clients, i)).offer_message(opcode, payload, frame, limit)
     return reached
+
+
+cdef inline void prefetch(Transmitter next_one, Transmitter after_that) noexcept:
+    """Of a thousand clients none is in the cache any more; it can be by the time that the one before is served."""
+    dryad_prefetch(<void *> after_that, SERVED_SIZE)
+    dryad_prefetch(<void *> next_one.messages, 1)
+    dryad_prefetch(<void *> next_one.sending, 1)

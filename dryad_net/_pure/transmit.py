@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterable
 from typing import Any
 
 from ..close_codes import build as close_payload
@@ -242,7 +241,7 @@ class Transmitter(Stream):
             self._send_control(CLOSE, close_payload(code, reason))
 
 
-def broadcast(clients: Iterable[Transmitter], opcode: int, payload: bytes, limit: int) -> int:
+def broadcast(clients: list[Transmitter], opcode: int, payload: bytes, limit: int) -> int:
     """Send one message to many clients of a server, without waiting for any.
 
     clients: a list of Transmitter; limit: bytes that may wait for one of them.
