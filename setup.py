@@ -19,7 +19,8 @@ from setuptools.command.build_ext import build_ext
 
 MODULES = (
     *("buffer", "call", "datagram", "frame", "framed", "inbound", "mask", "message", "poll"),
-    *("reader", "receiver", "scan", "sock", "source", "stream", "text", "transmit", "waiter", "websocket"),
+    *("reader", "receiver", "scan", "sock", "source", "stream", "text", "transmit", "waiter"),
+    *("waiting", "websocket"),
 )
 SOURCES = Path("src_pyx")
 # Cython finds a .pxd by the module's dotted name along package folders, and src_pyx/ is flat.

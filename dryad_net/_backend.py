@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 MODULES = (
     *("buffer", "scan", "text", "mask", "frame", "message", "sock", "poll", "reader", "receiver"),
-    *("stream", "datagram", "transmit", "framed", "source", "inbound", "websocket", "waiter", "call"),
+    *("stream", "datagram", "transmit", "framed", "source", "inbound", "websocket", "waiter", "waiting", "call"),
 )
 
 
@@ -56,6 +56,7 @@ __all__ = [
     "text",
     "transmit",
     "waiter",
+    "waiting",
     "websocket",
 ]
 
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         text,
         transmit,
         waiter,
+        waiting,
         websocket,
     )
 else:

@@ -21,7 +21,6 @@ from .posix cimport (
 )
 from .sock cimport Socket, attend, closings, os_error, say_how_many
 
-from ..errors import DryadNetError
 from .sock import attendants
 
 cdef extern from "Python.h":
@@ -45,12 +44,6 @@ cdef enum:
     WAKE_TOKEN = 0
 
 
-cdef struct Watched:
-    Py_ssize_t position  # of its ID in the list
-    bint is_found
-    bint is_noted
-
-
 cdef int by_number(const void *one, const void *other) noexcept nogil:
     """Which of two positions is first (qsort(3))."""
     cdef Py_ssize_t left = (<const Py_ssize_t *> one)[0]
@@ -63,27 +56,6 @@ cdef class Waiter:
 
     poke() may be called from any thread while another is in wait(), which gives up the GIL.
     """
-
-    cdef int fd
-    cdef int[2] wakers
-    cdef list ids  # of the last wait, as they were given
-    cdef list names  # the sockets' own IDs, in the same order
-    cdef list slots  # token - 1 -> socket
-    # The same, and lists of slots; with room for all, since a slot is in each once at most.
-    cdef Watched *watched
-    cdef Py_ssize_t *noted  # to look at, whatever the poller says
-    cdef Py_ssize_t *found  # by this wait
-    cdef Py_ssize_t *positions  # of those
-    cdef Py_ssize_t noted_count
-    cdef Py_ssize_t found_count
-    cdef Py_ssize_t capacity
-    cdef dict tokens  # socket -> token
-    cdef list free
-    cdef bint busy
-    cdef bint given_up
-    cdef Socket looking_at  # which may find by itself that it has something
-    cdef bint asleep  # in the poller, without the GIL
-    cdef uint64_t seen_closings
 
     def __cinit__(self):
         cdef int failed
@@ -383,61 +355,3 @@ cdef void *grown(void *block, size_t size) except NULL:
     if block == NULL:
         raise MemoryError
     return block
-
-
-cdef class KeptWaiter:
-    """Waits with the waiter of the last call, and the sockets that it watches.
-
-    A thread that finds it in use makes one for itself.
-    """
-
-    cdef readonly Waiter kept
-    cdef object resolve
-
-    def __cinit__(self, resolve):
-        """resolve: see Waiter.wait()."""
-        self.resolve = resolve
-
-    def wait(self, list ids not None, int64_t timeout_ms):
-        """Waiter.wait(), but never None."""
-        cdef list found
-        cdef Waiter kept = self.kept
-        if kept is None:
-            kept = self.made()
-        try:
-            found = kept.wait_if_free(ids, timeout_ms, self.resolve)
-        except DryadNetError:
-            raise
-        except BaseException:
-            # Whatever a signal's handler raised may have come in the middle of a change.
-            self.drop(kept)
-            raise
-        return self.wait_once(ids, timeout_ms) if found is None else found
-
-    cdef Waiter made(self):
-        made = Waiter()
-        if self.kept is None:
-            self.kept = made
-        else:
-            made.close()  # making it has let another thread make one
-        return self.kept
-
-    cdef list wait_once(self, list ids, int64_t timeout_ms):
-        own = Waiter()
-        try:
-            return own.wait(ids, timeout_ms, self.resolve) or []
-        finally:
-            own.close()
-
-    def drop(self, Waiter kept not None):
-        """Have nobody begin to wait with this one any more."""
-        if self.kept is kept:
-            self.kept = None
-        kept.close()
-
-    def forget(self):
-        """In the child of a fork: whoever was waiting with it is not here."""
-        kept = self.kept
-        if kept is not None:
-            self.kept = None
-            kept.abandon()

@@ -20,7 +20,7 @@ ORDER = [
     *["tls", "_pure.scan", "_pure.text", "_pure.buffer", "_pure.mask", "_pure.frame", "_pure.message", "_pure.sock"],
     *["_pure.poll", "_pure.reader", "_pure.receiver", "_pure.stream", "_pure.datagram"],
     *["_pure.transmit", "_pure.framed", "_pure.source", "_pure.inbound", "_pure.websocket", "_pure.waiter"],
-    *["_pure.call", "_backend", "connect", "service", "stream", "datagram", "listener"],
+    *["_pure.waiting", "_pure.call", "_backend", "connect", "service", "stream", "datagram", "listener"],
     *["opening", "websocket", "websocket_server", "registry"],
     *[
         "native.ws_kinds",

@@ -192,8 +192,8 @@ def test_a_ping_to_a_script_that_asks_and_does_not_receive(ws: WsLink, size: int
 
 def _waiter() -> Any:
     """The one that native_net_wait keeps, of a socket that has just been watched."""
-    assert native_net.waiting.kept is not None
-    return native_net.waiting.kept
+    assert native_net.kept.waiter is not None
+    return native_net.kept.waiter
 
 
 @PURE

@@ -166,11 +166,11 @@ assert net.native_net_wait([client], 0) == []
 found = []
 thread = threading.Thread(target=lambda: found.append(net.native_net_wait([client], 20000)))
 thread.start()
-kept = native_net.waiting.kept
+kept = native_net.kept.waiter
 while kept.wait([client], 0, lambda ids: []) is not None:
     time.sleep(0.01)  # until the other one is in it
-native_net.waiting.drop(kept)
-assert native_net.waiting.kept is None
+native_net.kept.drop(kept)
+assert native_net.kept.waiter is None
 assert net.native_net_wait([client], 0) == []
 raw.sendall(bytes([0x81, 0x80, 0, 0, 0, 0]))
 thread.join(20)

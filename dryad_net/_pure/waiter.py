@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import DryadNetError
 from ..threads import take
 from .sock import LONGEST_WAIT, READABLE, Attention, Socket, attendants, deadline_after, wait_ready
 
@@ -213,56 +212,3 @@ class Waiter:
         sock = self._sockets[position]
         self._noted.append(sock)
         return int(sock.id)
-
-
-class KeptWaiter:
-    """Waits with the waiter of the last call, and the sockets that it watches.
-
-    A thread that finds it in use makes one for itself.
-    """
-
-    def __init__(self, resolve: Callable[[list[Any]], list[Any]]) -> None:
-        """resolve: see Waiter.wait()."""
-        self.kept: Waiter | None = None
-        self._resolve = resolve
-
-    def wait(self, ids: list[Any], timeout_ms: int) -> list[int]:
-        """Waiter.wait(), but never None."""
-        kept = self.kept or self._made()
-        try:
-            found = kept.wait(ids, timeout_ms, self._resolve)
-        except DryadNetError:
-            raise
-        except BaseException:
-            # Whatever a signal's handler raised may have come in the middle of a change.
-            self.drop(kept)
-            raise
-        return self._wait_once(ids, timeout_ms) if found is None else found
-
-    def _made(self) -> Waiter:
-        made = Waiter()
-        if self.kept is None:
-            self.kept = made
-        else:
-            made.close()  # making it has let another thread make one
-        return self.kept
-
-    def _wait_once(self, ids: list[Any], timeout_ms: int) -> list[int]:
-        own = Waiter()
-        try:
-            return own.wait(ids, timeout_ms, self._resolve) or []
-        finally:
-            own.close()
-
-    def drop(self, kept: Waiter) -> None:
-        """Have nobody begin to wait with this one any more."""
-        if self.kept is kept:
-            self.kept = None
-        kept.close()
-
-    def forget(self) -> None:
-        """In the child of a fork: whoever was waiting with it is not here."""
-        kept = self.kept
-        if kept is not None:
-            self.kept = None
-            kept.abandon()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .._backend import waiter
+from .._backend import waiting
 from ..checks import FAST_LIST, TIMEOUT, Checked, Id, Kind
 from ..datagram import DatagramSocket
 from ..listener import Server as TcpServer
@@ -34,10 +34,10 @@ def _resolve(ids: list[Any]) -> list[Any]:
     return [_ANY.check(identifier, f"ids[{index}]") for index, identifier in enumerate(ids)]
 
 
-waiting = waiter.KeptWaiter(_resolve)
+kept = waiting.Kept(_resolve)
 
 
-@native("websocket", extension=True, method=waiting.wait, ids=IDS, timeout_ms=TIMEOUT)
+@native("websocket", extension=True, method=kept.wait, ids=IDS, timeout_ms=TIMEOUT)
 def native_net_wait(ids: list[Any], timeout_ms: int) -> list[int]:
     """Wait until there is something to do for one of many connections, servers and UDP sockets.
 
@@ -53,4 +53,4 @@ def native_net_wait(ids: list[Any], timeout_ms: int) -> list[int]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=waiting.forget)
+    os.register_at_fork(after_in_child=kept.forget)
