@@ -156,6 +156,8 @@ cdef class Call:
         if value == <PyObject *> self.recent_id and not (<Socket> self.recent).closed:
             return <PyObject *> self.recent
         if value == <PyObject *> last_id and not (<Socket> last).closed and self.is_of_type(<PyObject *> last):
+            self.recent_id = last_id
+            self.recent = last
             return <PyObject *> last
         if not PyLong_CheckExact(<object> value):
             return NULL
