@@ -69,6 +69,13 @@ cdef object last_id = object()  # which is no argument
 cdef object last = None
 
 
+cdef void remember_for_all(identifier, found) noexcept:
+    global last_id, last
+    cdef object _before = last  # as in remember()
+    last_id = identifier
+    last = found
+
+
 # What a method of a C type is behind its descriptor, by how it takes its arguments (METH_...).
 ctypedef PyObject *(*WithNone)(PyObject *, PyObject *) noexcept
 ctypedef PyObject *(*WithMany)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *) noexcept
@@ -149,25 +156,33 @@ cdef class Call:
         """The object behind an ID given for the first parameter, if that is one of the right kind.
 
         Loops pass the same number again, or pass it to one function after the other: as long as what it
-        named is not closed, it is that still.
+        named is not closed, it is that still. Returns a new reference, or NULL.
         """
-        global last_id, last
         cdef PyObject *found
         if value == <PyObject *> self.recent_id and not (<Socket> self.recent).closed:
-            return <PyObject *> self.recent
+            found = <PyObject *> self.recent
+            Py_INCREF(found)
+            return found
         if value == <PyObject *> last_id and not (<Socket> last).closed and self.is_of_type(<PyObject *> last):
-            self.recent_id = last_id
-            self.recent = last
-            return <PyObject *> last
+            found = <PyObject *> last
+            Py_INCREF(found)
+            self.remember(<object> value, <object> found)
+            return found
         if not PyLong_CheckExact(<object> value):
             return NULL
         found = PyDict_GetItemWithError(self.objects, value)
         if found == NULL or not self.is_of_type(found):
             return NULL
+        Py_INCREF(found)
         if isinstance(<object> found, Socket):
-            self.recent_id = last_id = <object> value
-            self.recent = last = <object> found
+            self.remember(<object> value, <object> found)
+            remember_for_all(<object> value, <object> found)
         return found
+
+    cdef void remember(self, identifier, found) noexcept:
+        cdef object _before = self.recent  # let go when everything is in place: that may run anything
+        self.recent_id = identifier
+        self.recent = found
 
     cdef bint is_of_type(self, PyObject *value) noexcept:
         if Py_TYPE(value) == self.fast[0].type:
@@ -210,9 +225,9 @@ cdef PyObject *run(Call self, PyObject *const *args, Py_ssize_t count) except NU
         return run_checked(self, args, count)
     for i in range(1, count):
         if not self.passes(i, args[i]):
+            Py_DECREF(subject)
             return run_checked(self, args, count)
     # Held until the method returns, so that no other thread's close can take it from under it.
-    Py_INCREF(subject)
     if method.ml_flags == METH_FASTCALL | METH_KEYWORDS:
         result = (<WithMany> method.ml_meth)(subject, args + 1, count - 1, NULL)
     else:
@@ -237,6 +252,7 @@ cdef PyObject *run_checked(Call self, PyObject *const *args, Py_ssize_t count) e
             found = self.look_up(args[i])
             if found != NULL:
                 _held = <object> found
+                Py_DECREF(found)
                 checked[i] = found
                 continue
         elif self.passes(i, args[i]):
