@@ -12,6 +12,7 @@ from support import Running, code_of, kernel_socket, refusal
 from ws_support import BINARY, PING, PONG, TEXT, Upgrade, WsLink, becomes
 
 import dryad_net as net
+from dryad_net.table import table
 
 MIB = 1 << 20
 
@@ -58,6 +59,24 @@ def test_e5007_means_that_nothing_was_sent(slow: WsLink, ms: int) -> None:
     reader = Running(read)
     net.native_ws_send(slow.id, "sent")
     assert reader.result() == "sent"
+
+
+@pytest.mark.skipif(net.backend != "pure", reason="the compiled half sends before it queues")
+def test_what_was_queued_and_not_begun_is_taken_back(slow: WsLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if another thread's message had been queued between the wait for the turn and the queueing."""
+    count = fill(slow.id)
+    queued = table.objects[slow.id].outgoing_size
+    net.native_ws_set_timeout(slow.id, 50)
+    with monkeypatch.context() as there:
+        there.setattr(type(table.objects[slow.id]), "_wait_for_turn", lambda *_given: None)
+        assert refusal(net.native_ws_send, slow.id, "never sent").code == "E5007"
+    assert table.objects[slow.id].outgoing_size == queued
+    net.native_ws_set_timeout(slow.id, 30_000)
+    last = Running(net.native_ws_send, slow.id, "sent")
+    for number in range(count):
+        assert slow.peer.message()[:4] == number.to_bytes(4, "big")
+    assert slow.peer.message() == "sent"
+    last.result()
 
 
 def test_a_message_is_taken_whole(slow: WsLink) -> None:
