@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,3 +44,23 @@ def test_only_blocks_are_replaced(tables: Any, tmp_path: Path) -> None:
     page.write_text("before\n<!-- figures: subject-nothing -->\nold\n<!-- end of figures -->\nbehind\n")
     tables.fill(page, {})
     assert page.read_text() == "before\n<!-- figures: subject-nothing -->\nold\n<!-- end of figures -->\nbehind\n"
+
+
+def test_the_calmest_run_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "run_all", raising=False)
+    run_all = importlib.import_module("run_all")
+    target = tmp_path / "results" / "figures.json"
+
+    def report(*nanoseconds: float) -> dict[str, Any]:
+        return {"cases": [{"contenders": [{"name": "C", "cpu_ns": list(nanoseconds)}]}]}
+
+    for calmest, given, kept in (
+        (True, report(10, 15), report(10, 15)),
+        (True, report(5, 10), report(10, 15)),
+        (True, report(20, 22), report(20, 22)),
+        (False, report(5, 10), report(5, 10)),
+    ):
+        run_all.keep("udp", given, target, calmest)
+        assert json.loads(target.read_text()) == {"udp": kept}
+    assert run_all.unrest({"cases": [{"operation": "without rounds"}]}) == 1
