@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ import through_proxy
 import dryad_net as net
 from dryad_net import service
 from dryad_net.table import table
+
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
 
 # How long anything may take that should happen at once: generous, for machines that are busy.
 SOON = 30.0
@@ -115,13 +121,30 @@ def open_what_stays() -> None:
 UNUSED_PORTS = range(20000, 30000)
 
 
+def next_port() -> int:
+    """One of UNUSED_PORTS, another each time, for all test runs on this machine together.
+
+    Whoever is given one serves it only a moment later: chosen by chance, it was sometimes given to two.
+    """
+    if fcntl is None or not hasattr(os, "getuid"):
+        # Not by random's own generator, which hypothesis starts from the same seed everywhere.
+        return random.SystemRandom().choice(UNUSED_PORTS)
+    path = Path(tempfile.gettempdir(), f"dryad_net-tests-{os.getuid()}.port")
+    with path.open("a+b") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        turn = int(counter.read() or random.SystemRandom().randrange(len(UNUSED_PORTS))) + 1
+        counter.truncate(0)
+        counter.write(b"%d" % turn)
+    return UNUSED_PORTS[turn % len(UNUSED_PORTS)]
+
+
 def free_ports(count: int, ip: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
     """Ports of an address that nobody serves, for TCP or UDP (SOCK_DGRAM)."""
     with contextlib.ExitStack() as stack:
         ports: list[int] = []
         while len(ports) < count:
-            # Not by random's own generator, which hypothesis starts from the same seed everywhere.
-            port = random.SystemRandom().choice(UNUSED_PORTS)
+            port = next_port()
             probe = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, kind))
             with contextlib.suppress(OSError):
                 probe.bind((ip, port))
