@@ -4,6 +4,7 @@ A builtin function around a Declaration of registry.py. What checks.py marks as 
 here, in C; everything else, and every refusal, is decided there.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_CheckExact
 from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_CheckExact
@@ -64,16 +65,32 @@ cdef int FAST_BYTES = _FAST_BYTES
 cdef int FAST_LIST = _FAST_LIST
 
 
-# The last ID that any function has looked up, and what is behind it.
-cdef object last_id = object()  # which is no argument
-cdef object last = None
+cdef object NO_ARGUMENT = object()
 
 
-cdef void remember_for_all(identifier, found) noexcept:
-    global last_id, last
-    cdef object _before = last  # as in remember()
-    last_id = identifier
-    last = found
+@cython.final
+cdef class Recent:
+    """The ID that was looked up last, and what is behind it."""
+
+    cdef object identifier
+    cdef object found
+
+    def __cinit__(self):
+        self.identifier = NO_ARGUMENT
+
+    cdef PyObject *recall(self, PyObject *identifier) noexcept:
+        """What is behind the ID, a borrowed reference, if it is that one and what it names is not closed; or NULL."""
+        if identifier == <PyObject *> self.identifier and not (<Socket> self.found).closed:
+            return <PyObject *> self.found
+        return NULL
+
+    cdef void remember(self, identifier, found) noexcept:
+        cdef object _before = self.found  # let go when everything is in place: that may run anything
+        self.identifier = identifier
+        self.found = found
+
+
+cdef Recent recent_of_all = Recent()  # whatever function has looked it up
 
 
 # What a method of a C type is behind its descriptor, by how it takes its arguments (METH_...).
@@ -103,8 +120,7 @@ cdef class Call:
     cdef tuple parameters
     cdef Fast[MOST_PARAMETERS] fast
     cdef PyMethodDef *method  # what `function` is, if that is a method in C of whatever the ID names
-    cdef object recent_id  # the last ID given for the first parameter, and what is behind it
-    cdef object recent
+    cdef Recent recent
 
     def __cinit__(self, declaration):
         cdef Py_ssize_t i
@@ -113,7 +129,7 @@ cdef class Call:
         self.objects = declaration.objects
         self.kinds = declaration.kinds
         self.parameters = declaration.parameters
-        self.recent_id = self  # which is no argument
+        self.recent = Recent()
         self.arity = len(self.kinds)
         if self.arity > MOST_PARAMETERS:
             raise ValueError("too many parameters")
@@ -158,31 +174,22 @@ cdef class Call:
         Loops pass the same number again, or pass it to one function after the other: as long as what it
         named is not closed, it is that still. Returns a new reference, or NULL.
         """
-        cdef PyObject *found
-        if value == <PyObject *> self.recent_id and not (<Socket> self.recent).closed:
-            found = <PyObject *> self.recent
+        cdef PyObject *found = self.recent.recall(value)
+        if found != NULL:
             Py_INCREF(found)
             return found
-        if value == <PyObject *> last_id and not (<Socket> last).closed and self.is_of_type(<PyObject *> last):
-            found = <PyObject *> last
-            Py_INCREF(found)
-            self.remember(<object> value, <object> found)
-            return found
-        if not PyLong_CheckExact(<object> value):
-            return NULL
-        found = PyDict_GetItemWithError(self.objects, value)
+        found = recent_of_all.recall(value)
         if found == NULL or not self.is_of_type(found):
-            return NULL
+            if not PyLong_CheckExact(<object> value):
+                return NULL
+            found = PyDict_GetItemWithError(self.objects, value)
+            if found == NULL or not self.is_of_type(found):
+                return NULL
         Py_INCREF(found)
         if isinstance(<object> found, Socket):
-            self.remember(<object> value, <object> found)
-            remember_for_all(<object> value, <object> found)
+            self.recent.remember(<object> value, <object> found)
+            recent_of_all.remember(<object> value, <object> found)
         return found
-
-    cdef void remember(self, identifier, found) noexcept:
-        cdef object _before = self.recent  # let go when everything is in place: that may run anything
-        self.recent_id = identifier
-        self.recent = found
 
     cdef bint is_of_type(self, PyObject *value) noexcept:
         if Py_TYPE(value) == self.fast[0].type:

@@ -9,13 +9,9 @@ enum { DRYAD_CACHE_LINE = 64 };
 /* Have `size` bytes from `start` on brought to the cache, to be written to. */
 static inline void dryad_prefetch(const void *start, size_t size)
 {
-#if defined(__GNUC__) || defined(__clang__)
     size_t i;
     for (i = 0; i < size; i += DRYAD_CACHE_LINE)
         __builtin_prefetch((const char *)start + i, 1);
-#else
-    (void)start, (void)size;
-#endif
 }
 
 #endif

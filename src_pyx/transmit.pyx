@@ -29,9 +29,6 @@ cdef str INTERRUPTED = "dropped: an exception interrupted what was to be sent to
 cdef extern from "prefetch.h" nogil:
     void dryad_prefetch(const void *start, size_t size) noexcept
 
-cdef enum:
-    SERVED_SIZE = 288  # bytes of a client that a broadcast looks at: what a Transmitter takes
-
 
 cdef class Transmitter(Stream):
     """A connection's frames on their way out, and what is known of its state.
@@ -349,6 +346,10 @@ def broadcast(list clients not None, int opcode, bytes payload not None, Py_ssiz
             prefetch(<Transmitter> PyList_GET_ITEM(clients, i + 1), <Transmitter> PyList_GET_ITEM(clients, i + 2))
         reached += (<Transmitter> PyList_GET_ITEM(clients, i)).offer_message(opcode, payload, frame, limit)
     return reached
+
+
+# What of a client a broadcast looks at, in bytes.
+cdef size_t SERVED_SIZE = Transmitter.__basicsize__
 
 
 cdef inline void prefetch(Transmitter next_one, Transmitter after_that) noexcept:

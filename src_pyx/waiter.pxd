@@ -29,7 +29,7 @@ cdef class Waiter:
     cdef bint asleep  # in the poller, without the GIL
     cdef uint64_t seen_closings
 
-    cdef list wait_if_free(self, list ids, int64_t timeout_ms, resolve)
+    cpdef list wait(self, list ids, int64_t timeout_ms, resolve)
     cdef list wait_alone(self, list ids, int64_t timeout_ms, resolve)
     cdef bint is_last(self, list ids) except -1
     cdef int change(self, list ids, sockets) except -1

@@ -116,7 +116,7 @@ cdef class Waiter:
             if self.asleep:
                 dryad_wake(self.wakers[1])
 
-    def wait(self, list ids not None, int64_t timeout_ms, resolve):
+    cpdef list wait(self, list ids, int64_t timeout_ms, resolve):
         """Wait until a receive or an accept on one of them would not give None.
 
         ids: a list; timeout_ms: 0 does not wait, -1 waits without limit; resolve: called with the
@@ -125,9 +125,6 @@ cdef class Waiter:
         None, if another thread is waiting with it, or has given it up.
         Errors: what `resolve` raises; OSError.
         """
-        return self.wait_if_free(ids, timeout_ms, resolve)
-
-    cdef list wait_if_free(self, list ids, int64_t timeout_ms, resolve):
         if self.busy or self.fd < 0:
             return None
         self.busy = True
@@ -217,8 +214,8 @@ cdef class Waiter:
         return 0
 
     cdef int make_room(self, Py_ssize_t count) except -1:
+        cdef Py_ssize_t more = 2 * count
         if count > self.capacity:
-            more = 2 * count
             self.watched = <Watched *> grown(self.watched, more * sizeof(Watched))
             self.noted = <Py_ssize_t *> grown(self.noted, more * sizeof(Py_ssize_t))
             self.found = <Py_ssize_t *> grown(self.found, more * sizeof(Py_ssize_t))
@@ -308,10 +305,10 @@ cdef class Waiter:
 
     cdef int look(self, Py_ssize_t slot, bint readable) except -1:
         cdef Socket sock
-        if slot >= PyList_GET_SIZE(self.slots) or self.watched[slot].is_found:
+        if slot >= PyList_GET_SIZE(self.slots):
             return 0  # a handler of a signal has forked, and this is the child, where nothing is watched any more
         sock = <Socket> PyList_GET_ITEM(self.slots, slot)
-        if sock is None:
+        if sock is None or self.watched[slot].is_found:
             return 0
         sock.looked_at = True
         self.looking_at = sock

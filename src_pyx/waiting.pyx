@@ -27,7 +27,7 @@ cdef class Kept:
         if kept is None:
             kept = self.made()
         try:
-            found = kept.wait_if_free(ids, timeout_ms, self.resolve)
+            found = kept.wait(ids, timeout_ms, self.resolve)
         except DryadNetError:
             raise
         except BaseException:

@@ -26,11 +26,6 @@ import dryad_net as net
 from dryad_net import service
 from dryad_net.table import table
 
-try:
-    import fcntl
-except ImportError:  # not POSIX
-    fcntl = None  # type: ignore[assignment]
-
 # How long anything may take that should happen at once: generous, for machines that are busy.
 SOON = 30.0
 # Are programs that tests talk to or compile with an error if they are missing? .ci/run, which installs all, says so.
@@ -126,9 +121,11 @@ def next_port() -> int:
 
     Whoever is given one serves it only a moment later: chosen by chance, it was sometimes given to two.
     """
-    if fcntl is None or not hasattr(os, "getuid"):
+    if not hasattr(os, "getuid"):  # Windows
         # Not by random's own generator, which hypothesis starts from the same seed everywhere.
         return random.SystemRandom().choice(UNUSED_PORTS)
+    import fcntl
+
     path = Path(tempfile.gettempdir(), f"dryad_net-tests-{os.getuid()}.port")
     with path.open("a+b") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)

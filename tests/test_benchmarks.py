@@ -14,12 +14,17 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 FIGURES = BENCHMARKS / "results" / "latest.json"
 
 
+def fresh(monkeypatch: pytest.MonkeyPatch, name: str, *imported: str) -> Any:
+    """A module of benchmarks/, with those that it imports, whatever else has these names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for each in (name, *imported):
+        monkeypatch.delitem(sys.modules, each, raising=False)
+    return importlib.import_module(name)
+
+
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in ("harness", "figures", "tables"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return importlib.import_module("tables")
+    return fresh(monkeypatch, "tables", "harness", "figures")
 
 
 def test_no_figure_is_copied_by_hand(tables: Any, tmp_path: Path) -> None:
@@ -47,9 +52,7 @@ def test_only_blocks_are_replaced(tables: Any, tmp_path: Path) -> None:
 
 
 def test_the_calmest_run_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    monkeypatch.delitem(sys.modules, "run_all", raising=False)
-    run_all = importlib.import_module("run_all")
+    run_all = fresh(monkeypatch, "run_all")
     target = tmp_path / "results" / "figures.json"
 
     def report(*nanoseconds: float) -> dict[str, Any]:

@@ -156,6 +156,32 @@ def test_new_masking_keys_in_the_middle_of_anothers_message(ws_link: WsLink, mon
     assert messages == [large, "small"]
 
 
+def test_a_wait_on_many_that_is_interrupted() -> None:
+    """It may have been in the middle of a change, so nobody uses again what it had."""
+    text = """
+import signal
+from dryad_net.native import net as native_net
+raw, client = knock()
+assert net.native_net_wait([client], 0) == []
+kept = native_net.kept.waiter
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    net.native_net_wait([client], 20000)
+except KeyboardInterrupt:
+    print("interrupted")
+assert native_net.kept.waiter is None
+assert kept.wait([client], 0, lambda ids: []) is None
+raw.sendall(bytes([0x81, 0x80, 0, 0, 0, 0]))
+assert net.native_net_wait([client], 20000) == [client]
+"""
+    assert run_script(RAW + text) == "interrupted\n"
+
+
 def test_a_waiter_that_is_dropped_beside_a_wait() -> None:
     """As an interrupted wait does: it may have been in the middle of a change. Another thread may use it by then."""
     text = """
