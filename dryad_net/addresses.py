@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -80,7 +79,7 @@ class _Lookup:
     def __init__(self, host: str, port: int, kind: socket.SocketKind) -> None:
         self._key = (host, port, kind)
         self._outcome: list[Resolved] | OSError | UnicodeError | None = None
-        self._done = threading.Event()
+        self._done = threads.Latch()
         self.kept_until = float("inf")
         try:
             threads.start(self._run, "resolver")
@@ -103,7 +102,7 @@ class _Lookup:
         """What came of it; None if that is not known in time, or `unwanted` says so first."""
         # The answer is one event and what makes it unwanted another, and a thread can wait for one only.
         look = float("inf") if unwanted is None else _LOOK_SECONDS
-        while not threads.wait(self._done, min(deadline, time.monotonic() + look)):
+        while not self._done.wait(min(deadline, time.monotonic() + look)):
             if time.monotonic() >= deadline or (unwanted is not None and unwanted()):
                 return None
         _lookups.pop(self._key, None)

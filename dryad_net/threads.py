@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
+import math
 import signal
 import sys
 import threading
@@ -14,6 +16,58 @@ from typing import Any, Protocol
 # How often whoever waits looks up, in seconds. A signal that comes between Python's last look for one and the
 # system call that waits does not end that call; on Windows, Ctrl-C ends neither a select nor a wait for a lock.
 UNHEARD_SECONDS = 0.1 if sys.platform == "win32" else 1.0
+# As plain numbers and made once: asking for them takes as long as starting a thread.
+_SIGNALS = tuple(map(int, signal.valid_signals()))
+
+
+class Latch:
+    """Is shut, and once set open for good; a thread can wait for that.
+
+    Made of one lock, since threading.Event waits with a Condition: a signal's handler that raises
+    between two of its steps leaves its lock taken for ever, or given back twice, and then the
+    RuntimeError about that takes the place of what was raised.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # whoever gets it gives it back, for the next one who waits
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Open it; called once."""
+        self._lock.release()
+
+    def wait(self, until: float) -> bool:
+        """Wait until it is open or the time is up (monotonic seconds). Returns whether it is open."""
+        taken: list[bool] = []
+        try:
+            take(self._lock, max(until - time.monotonic(), 0), taken)
+        finally:
+            if True in taken:
+                self._lock.release()
+        return True in taken
+
+
+class _Start:
+    """Starts a thread from another one, where no signal's handler runs (signal: "Signals and threads").
+
+    Thread.start() itself waits with an Event: see Latch.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+        self.done = Latch()
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            # Signals are for the script's thread: its waiting calls must be the ones they interrupt.
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            self.thread.start()
+        except Exception as error:
+            self.failure = error
+        finally:
+            self.done.set()
 
 
 def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
@@ -22,9 +76,13 @@ def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
     run: called with `args` in the thread.
     Errors: OSError (no more threads, or the interpreter is on its way out).
     """
-    thread = threading.Thread(target=_without_signals, args=(run, args), name=f"dryad_net {name}", daemon=True)
+    thread = threading.Thread(target=run, args=args, name=f"dryad_net {name}", daemon=True)
+    starting = _Start(thread)
     try:
-        thread.start()
+        _thread.start_new_thread(starting.run, ())
+        starting.done.wait(math.inf)
+        if starting.failure is not None:
+            raise starting.failure
     except RuntimeError as error:
         raise OSError(errno.EAGAIN, str(error)) from error
     return thread
@@ -68,18 +126,3 @@ def completed(closing: Closable) -> Iterator[None]:
         if closing.is_closed():
             closing.after_close()
         raise
-
-
-def wait(event: threading.Event, until: float) -> bool:
-    """Wait until the event is set or the time is up (monotonic seconds). Returns whether it was set."""
-    while not event.wait(min(max(until - time.monotonic(), 0), UNHEARD_SECONDS)):
-        if time.monotonic() >= until:
-            return False
-    return True
-
-
-def _without_signals(run: Callable[..., None], args: tuple[Any, ...]) -> None:
-    # Signals are for the script's thread: its waiting calls must be the ones they interrupt.
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    run(*args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import itertools
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,19 @@ from typing import Any
 import dryad_net as net
 
 LIBRARY = Path(net.__file__).parent
+# Functions of the standard library that are interrupted only if a test asks for it.
+STANDARD_THREADING = (Path(threading.__file__),)
 
 
 def ctrl_c() -> None:
     raise KeyboardInterrupt
 
 
-def interrupt_at(step: int, functions: tuple[str, ...], act: Callable[[], object]) -> Any:
-    """A trace function that has something happen after a call that they make: where a signal's handler may run."""
+def interrupt_at(step: int, functions: tuple[str, ...], act: Callable[[], object], files: tuple[Path, ...] = ()) -> Any:
+    """A trace function that has something happen after a call that they make: where a signal's handler may run.
+
+    functions: the library's; also those of the same names in other `files`.
+    """
     left = step
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -34,8 +40,9 @@ def interrupt_at(step: int, functions: tuple[str, ...], act: Callable[[], object
         return trace
 
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_name not in functions or not Path(frame.f_code.co_filename).is_relative_to(LIBRARY):
-            return None  # the standard library's of the same name are its own affair
+        file = Path(frame.f_code.co_filename)
+        if frame.f_code.co_name not in functions or not (file in files or file.is_relative_to(LIBRARY)):
+            return None
         frame.f_trace = trace  # first: else 3.13 tells of no instruction
         frame.f_trace_opcodes = True
         return trace
@@ -55,7 +62,11 @@ def after_calls(code: CodeType) -> set[int]:
 
 
 def interrupted(
-    step: int, functions: tuple[str, ...], call: Callable[[], object], act: Callable[[], object] = ctrl_c
+    step: int,
+    functions: tuple[str, ...],
+    call: Callable[[], object],
+    act: Callable[[], object] = ctrl_c,
+    files: tuple[Path, ...] = (),
 ) -> bool:
     """Make a call that is interrupted after the step-th call of these functions. Returns whether it came so far."""
     reached: list[bool] = []
@@ -65,7 +76,7 @@ def interrupted(
         act()
 
     before = sys.gettrace()
-    sys.settrace(interrupt_at(step, functions, handler))
+    sys.settrace(interrupt_at(step, functions, handler, files))
     try:
         call()
     except KeyboardInterrupt:

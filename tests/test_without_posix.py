@@ -187,18 +187,18 @@ def test_errors_that_the_c_library_has_no_words_for(monkeypatch: pytest.MonkeyPa
 
 def test_who_waits_for_a_lock_looks_up_for_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "UNHEARD_SECONDS", 0.01)
-    lock, event = threading.Lock(), threading.Event()
+    lock, latch = threading.Lock(), threads.Latch()
     lock.acquire()
     began = time.monotonic()
     assert not threads.take(lock, 0, [])
     assert not threads.take(lock, 0.05, [])
-    assert not threads.wait(event, time.monotonic() + 0.05)
+    assert not latch.wait(time.monotonic() + 0.05)
     assert time.monotonic() - began >= 0.1
     for seconds in (-1, 60):
         threading.Timer(0.05, lock.release).start()
         assert threads.take(lock, seconds, [])
-    threading.Timer(0.05, event.set).start()
-    assert threads.wait(event, time.monotonic() + 60)
+    threading.Timer(0.05, latch.set).start()
+    assert latch.wait(time.monotonic() + 60)
 
 
 def test_the_suite_can_be_imported_there() -> None:

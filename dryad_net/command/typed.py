@@ -10,22 +10,22 @@ from collections.abc import Callable, Iterator
 
 import dryad_net as net
 
+from .. import threads
+
 BLOCK_BYTES = 65536
 
 
-class Typing(threading.Thread):
+class Typing:
     """Sends what is typed, from a thread of its own; ``ended`` once there is no more, ``error`` if it failed."""
 
     def __init__(self, pieces: Iterator[bytes], send: Callable[[bytes], object]) -> None:
-        # A daemon: nothing wakes a thread that waits for a terminal.
-        super().__init__(name="typing", daemon=True)
         self.ended = threading.Event()
         self.error: net.DryadNetError | None = None
         self._pieces = pieces
         self._send = send
-        self.start()
+        threads.start(self._run, "typing")
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
             for piece in self._pieces:
                 self._send(piece)
