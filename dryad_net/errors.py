@@ -104,12 +104,16 @@ def from_errno(number: int, words: str = "") -> NetworkError:
 
 
 def from_os_error(error: OSError) -> NetworkError:
-    """The network error for an OSError of the standard library's."""
+    """The network error for an OSError of the system's or the standard library's.
+
+    Errors: the OSError itself, if it has no errno: then it is neither's, but what a signal's handler
+    has raised in the middle, such as a TimeoutError.
+    """
     if isinstance(error, socket.gaierror):
         # getaddrinfo's numbers are its own (EAI_*), not errno's.
         return NetworkError(_lower_first(error.strerror or str(error)))
     if error.errno is None:
-        return NetworkError(_lower_first(str(error) or type(error).__name__))
+        raise error
     return from_errno(error.errno)
 
 

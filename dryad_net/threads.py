@@ -80,12 +80,18 @@ def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
     starting = _Start(thread)
     try:
         _thread.start_new_thread(starting.run, ())
-        starting.done.wait(math.inf)
-        if starting.failure is not None:
-            raise starting.failure
     except RuntimeError as error:
-        raise OSError(errno.EAGAIN, str(error)) from error
+        raise _no_thread(error) from error
+    starting.done.wait(math.inf)
+    if isinstance(starting.failure, RuntimeError):
+        raise _no_thread(starting.failure) from starting.failure
+    if starting.failure is not None:
+        raise starting.failure
     return thread
+
+
+def _no_thread(error: RuntimeError) -> OSError:
+    return OSError(errno.EAGAIN, str(error))
 
 
 def is_held_here(lock: threading.RLock) -> bool:
