@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from core_support import HALVES, agree, core
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 often = settings(max_examples=400)
@@ -127,6 +127,7 @@ def test_the_buffers_do_the_same_with_larger_data() -> None:
 
     @settings(often, max_examples=100)
     @given(st.lists(large, max_size=15))
+    @example([("append", 200_000)] * 6)
     def check(steps: list[tuple[Any, ...]]) -> None:
         # Made here of a size, and not drawn: hypothesis would write the data out.
         agree([(name, b"x" * value + b"\n\xe2\x82") if name == "append" else (name, value) for name, value in steps])
