@@ -63,7 +63,10 @@ for message in messages:
     net.native_ws_send(own, message)
 assert [net.native_ws_recv_blocking(own, 60000) for _ in messages] == messages
 net.native_ws_ping(own)
-assert net.native_ws_recv_blocking(own, 1000) is None
+for _ in range(600):  # either way may take a few attempts
+    assert net.native_ws_recv_blocking(own, 100) is None
+    if net.native_ws_client_info(own)["latency_ms"] is not None:
+        break
 say("right", net.native_ws_client_info(own)["latency_ms"] >= 9)  # 5 ms each way at least
 net.native_ws_close(own)
 wait_for_word()
