@@ -10,7 +10,15 @@ from itertools import chain, zip_longest
 
 from ._backend import sock
 from .addresses import Resolved, resolve
-from .errors import NetworkError, NetworkTimeoutError, from_errno, from_os_error, join_host_port, words_for
+from .errors import (
+    NetworkError,
+    NetworkTimeoutError,
+    from_errno,
+    from_os_error,
+    join_host_port,
+    let_through,
+    words_for,
+)
 from .options import OOBINLINE
 from .threads import UNHEARD_SECONDS
 
@@ -35,8 +43,9 @@ def connect(host: str, port: int) -> tuple[sock.Socket, tuple[str, int]]:
         handle = sock.adopt(race.run(deadline))
         try:
             return handle, handle.peer_address()
-        except OSError:  # it was there, and has reset the connection since
+        except OSError as error:  # it was there, and has reset the connection since
             handle.release()
+            let_through(error)
             raise from_errno(errno.ECONNRESET) from None
     except (NetworkError, NetworkTimeoutError) as error:
         raise error.about(subject) from None
@@ -91,6 +100,7 @@ class _Race:
         try:
             attempt = socket.socket(address.family, socket.SOCK_STREAM)
         except OSError as error:
+            let_through(error)
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
             self._errors.append(error.errno or errno.EAFNOSUPPORT)
@@ -137,5 +147,6 @@ class _Race:
 def _peer_name(connected: socket.socket) -> object:
     try:
         return connected.getpeername()
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return None  # gone again already, which whoever asks for it next will find

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import socket
@@ -21,7 +20,9 @@ from .errors import (
     from_errno,
     from_os_error,
     join_host_port,
+    let_through,
     show,
+    suppress,
 )
 from .options import BROADCAST
 from .table import table
@@ -164,6 +165,7 @@ class DatagramSocket(datagram.Datagram):
                 self.connect(self._destination(address, port))
                 return
             except OSError as error:
+                let_through(error)
                 problem = problem or error
         assert problem is not None
         raise problem
@@ -179,7 +181,7 @@ class DatagramSocket(datagram.Datagram):
             return
         self.get_option(socket.SOL_SOCKET, socket.SO_ERROR)  # takes it: what that peer refused the next one does not
         if self.local_address()[1] != port:
-            with contextlib.suppress(OSError):  # somebody else was faster
+            with suppress(OSError):  # somebody else was faster
                 self.bind(self._own_address(port))
 
     def _own_address(self, port: int) -> datagram.Destination:
@@ -366,7 +368,8 @@ def _parse_group(group: str) -> tuple[Address, int]:
         return ipaddress.ip_address(ip), 0
     try:
         return ipaddress.ip_address(ip), _interface_index(scope)
-    except (OSError, ValueError):  # the latter for what no interface can be called, or numbered
+    except (OSError, ValueError) as error:  # the latter for what no interface can be called, or numbered
+        let_through(error)
         raise _no_interface(group) from None
 
 

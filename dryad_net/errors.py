@@ -10,6 +10,7 @@ leaves the library (``registry.Declaration.explain``).
 
 from __future__ import annotations
 
+import contextlib
 import errno as _errno
 import os
 import reprlib
@@ -17,6 +18,8 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from typing_extensions import Self
 
 
@@ -103,18 +106,45 @@ def from_errno(number: int, words: str = "") -> NetworkError:
     return NetworkError(_reason(number, words), errno=number)
 
 
+def is_the_systems(error: BaseException) -> bool:
+    """Is it no OSError without an errno? Such a one is what a signal's handler has raised in the middle."""
+    return not isinstance(error, OSError) or error.errno is not None
+
+
+def let_through(error: BaseException) -> None:
+    """At the head of what deals with a refusal of the system's: raise again what is none.
+
+    A handler's TimeoutError, as scripts raise it for alarm(2), is an OSError too; it comes as it is.
+    """
+    try:
+        if not is_the_systems(error):
+            raise error
+    finally:
+        del error  # or its traceback, which has this frame, would keep alive what it has until there is a collection
+
+
+class suppress(contextlib.suppress):  # noqa: N801  # as it is called there
+    """The standard library's, but for what let_through() lets through."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return error is not None and is_the_systems(error) and super().__exit__(kind, error, trace)
+
+
 def from_os_error(error: OSError) -> NetworkError:
     """The network error for an OSError of the system's or the standard library's.
 
-    Errors: the OSError itself, if it has no errno: then it is neither's, but what a signal's handler
-    has raised in the middle, such as a TimeoutError.
+    Errors: the OSError itself, if it is neither's; see let_through.
     """
-    if isinstance(error, socket.gaierror):
-        # getaddrinfo's numbers are its own (EAI_*), not errno's.
-        return NetworkError(_lower_first(error.strerror or str(error)))
-    if error.errno is None:
-        raise error
-    return from_errno(error.errno)
+    try:
+        let_through(error)
+        if isinstance(error, socket.gaierror):
+            # getaddrinfo's numbers are its own (EAI_*), not errno's.
+            return NetworkError(_lower_first(error.strerror or str(error)))
+        return from_errno(error.errno or 0)
+    finally:
+        del error  # as there
 
 
 _WINSOCK = 10000  # from here on, the numbers are those of Windows' sockets

@@ -7,7 +7,7 @@ import socket
 from . import log, service
 from ._backend import sock
 from .addresses import Resolved, read_ip
-from .errors import from_os_error, join_host_port
+from .errors import from_os_error, join_host_port, let_through
 from .options import OOBINLINE, Inherited, Linger, Option
 from .stream import Connection
 from .table import table
@@ -138,7 +138,8 @@ def _open(ip: str, port: int, shared: bool) -> socket.socket:
     if ip == EVERY_INTERFACE:
         try:
             return _open_address(Resolved(socket.AF_INET6, ("::", port)), shared, both_families=True)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             if _has_ipv6():
                 raise
             return _open_address(Resolved(socket.AF_INET, ("0.0.0.0", port)), shared)
@@ -172,6 +173,7 @@ def _has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
             probe.bind(("::1", 0))
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return True

@@ -19,7 +19,7 @@ import traceback
 from typing import Any, Protocol
 
 from . import threads
-from .errors import join_host_port
+from .errors import join_host_port, suppress
 
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 
@@ -55,7 +55,7 @@ class Writer:
         self._records.put(record)
         with self._lock:
             if self._thread is None:
-                with contextlib.suppress(OSError):  # without a thread, the next record tries again
+                with suppress(OSError):  # without a thread, the next record tries again
                     started = threads.start(self._run, "log")
                     # Meanwhile a signal's handler may have started one too; if it raises, the thread runs all the same.
                     self._thread = self._thread or started
@@ -119,7 +119,7 @@ def _name(subject: Subject) -> str:
 def _put(level: int, message: str, args: tuple[object, ...], error: Any) -> None:
     caller = sys._getframe(2)
     code = caller.f_code
-    with contextlib.suppress(Exception):  # of somebody's own logging.setLogRecordFactory()
+    with suppress(Exception):  # of somebody's own logging.setLogRecordFactory()
         _writer.put(
             logger.makeRecord(logger.name, level, code.co_filename, caller.f_lineno, message, args, error, code.co_name)
         )

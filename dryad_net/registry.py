@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from . import _backend
 from .checks import Id, Kind
-from .errors import ArgumentCountError, ArgumentError, DryadNetError, from_os_error, show
+from .errors import ArgumentCountError, ArgumentError, DryadNetError, from_os_error, is_the_systems, show
 from .table import table
 
 Result = TypeVar("Result")
@@ -59,8 +59,15 @@ class Declaration:
             raise ArgumentCountError(f"takes {len(self.parameters)} ({wanted}), was given {len(args)}{named}")
         return tuple(given[name] for name in self.parameters)
 
-    def explain(self, error: DryadNetError | OSError, args: tuple[Any, ...], keywords: dict[str, Any]) -> DryadNetError:
-        """An error from inside as it leaves the library: naming the function, and the ID it is about."""
+    def explain(
+        self, error: DryadNetError | OSError, args: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> DryadNetError | OSError:
+        """An error from inside as it leaves the library: naming the function, and the ID it is about.
+
+        What a signal's handler has raised comes as it is.
+        """
+        if not is_the_systems(error):
+            return error
         explained = from_os_error(error) if isinstance(error, OSError) else error
         if explained.function is None:
             explained.function = self.name

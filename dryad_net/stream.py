@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from . import log, service
 from ._backend import poll, sock, stream
 from .connect import connect as connect_socket
-from .errors import NetworkError
+from .errors import NetworkError, let_through, suppress
 from .options import Linger
 from .table import table
 
@@ -70,7 +69,7 @@ class Connection(stream.Stream):
         """
         reached = self.offer(data, QUEUE_LIMIT)
         if reached == 2:
-            with contextlib.suppress(OSError, MemoryError):  # no thread to be had: the next call on it flushes first
+            with suppress(OSError, MemoryError):  # no thread to be had: the next call on it flushes first
                 service.hand_over(self, poll.WRITE)
         return reached != 0
 
@@ -115,7 +114,8 @@ class Connection(stream.Stream):
             return
         try:
             service.hand_over(self, events)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             self.release()  # no descriptor to watch it with: the kernel goes on alone
 
     def work(self) -> int:

@@ -8,7 +8,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import ArgumentError, NetworkError, from_os_error, show
+from .errors import ArgumentError, NetworkError, from_os_error, let_through, show
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -87,7 +87,8 @@ def _default_context() -> ssl.SSLContext:
     file = os.environ.get("SSL_CERT_FILE")
     try:
         status = os.stat(file) if file else None
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_through(error)
         status = None
     changed = None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
     store = (file, changed, os.environ.get("SSL_CERT_DIR"))
@@ -150,13 +151,15 @@ def _load_own(context: ssl.SSLContext, cert_file: str, key_file: str | None) -> 
             raise NetworkError(f"cert_file: {show(cert_file)}: no certificate in PEM format") from None
         raise NetworkError(f"{key}: no key in PEM format") from None
     except (OSError, ValueError) as error:
+        let_through(error)
         raise NetworkError(f"{key}: {error}") from None
 
 
 def _has_certificate(file: str) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except (ssl.SSLError, OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_through(error)
         return False
     return True
 

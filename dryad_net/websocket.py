@@ -13,7 +13,7 @@ from . import handshake, log, service
 from ._backend import mask, poll, sock, websocket
 from .close_codes import ABNORMAL, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION
 from .connect import connect as connect_socket
-from .errors import IdError, NetworkError
+from .errors import IdError, NetworkError, let_through, suppress
 from .opening import ClientOpening, Opening, ServerOpening, compressors
 from .options import KEEPALIVE, NODELAY
 from .table import table
@@ -65,7 +65,7 @@ class Connection(websocket.WebSocket):
         self.deadline: float | None = None
         self.keeps_alive = False
         self.pinged_at: float | None = None
-        with contextlib.suppress(OSError):  # the peer is gone already, which the first read tells
+        with suppress(OSError):  # the peer is gone already, which the first read tells
             self.set_option(*NODELAY, 1)
 
     @property
@@ -113,7 +113,7 @@ class Connection(websocket.WebSocket):
         with opening.changing:
             if not opening.started:
                 self._set_deadline(time.monotonic() + LAZY_SECONDS)
-                with contextlib.suppress(OSError):  # without a thread the handshake waits for the first call
+                with suppress(OSError):  # without a thread the handshake waits for the first call
                     service.schedule(self)
 
     def opened(self, agreement: handshake.Agreement, response: bytes = b"") -> None:
@@ -164,7 +164,7 @@ class Connection(websocket.WebSocket):
         """Find out whether a silent peer is still there, by pings and by TCP."""
         self.keeps_alive = enable
         if not self.is_closed() and self.fileno() >= 0:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.set_option(*KEEPALIVE, enable)
         self._begin_keepalive()
 
@@ -173,7 +173,7 @@ class Connection(websocket.WebSocket):
         self.pinged_at = None
         if self.opening is None and self.is_open():
             self._set_deadline(time.monotonic() + KEEPALIVE_SECONDS if self.keeps_alive else None)
-            with contextlib.suppress(OSError):  # no thread to be had: TCP's own probes are left
+            with suppress(OSError):  # no thread to be had: TCP's own probes are left
                 service.schedule(self)
 
     def set_compressing(self, enable: bool) -> None:
@@ -190,11 +190,12 @@ class Connection(websocket.WebSocket):
         self.watched = True
         try:
             service.watch(self)
-        except (OSError, MemoryError):  # no thread to be had: the script's calls do what they can
+        except (OSError, MemoryError) as error:  # no thread to be had: the script's calls do what they can
             self.watched = False
+            let_through(error)
 
     def _hand_over(self, events: int) -> None:
-        with contextlib.suppress(OSError, MemoryError):
+        with suppress(OSError, MemoryError):
             service.hand_over(self, events)
 
     def _set_deadline(self, deadline: float | None) -> None:
@@ -203,7 +204,7 @@ class Connection(websocket.WebSocket):
         # In this order, as ending() sets its own when this can be seen: whichever is set last is the end's.
         if self.is_closed() or self.is_over():
             self.deadline = None if self.fileno() < 0 else time.monotonic() + service.CLOSE_SECONDS
-            with contextlib.suppress(OSError):  # no thread to be had, as where it was ended
+            with suppress(OSError):  # no thread to be had, as where it was ended
                 service.schedule(self)
 
     def unsent(self) -> bool:
@@ -319,7 +320,8 @@ class Connection(websocket.WebSocket):
         if events:
             try:
                 service.hand_over(self, events)
-            except OSError:
+            except OSError as error:
+                let_through(error)
                 self.abort()
 
     def _note_end(self) -> None:
@@ -393,7 +395,8 @@ class Connection(websocket.WebSocket):
         """Our own (ip, port), as long as there is a descriptor to tell it."""
         try:
             return super().local_address()
-        except OSError:
+        except OSError as error:
+            let_through(error)
             if self.fileno() >= 0:
                 raise
             if self.is_closed():

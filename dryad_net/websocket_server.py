@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections import deque
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import log, service
 from ._backend import poll, sock, transmit
 from .close_codes import GOING_AWAY
-from .errors import NetworkError, from_os_error, join_host_port
+from .errors import NetworkError, from_os_error, join_host_port, let_through, suppress
 from .handshake import Settings
 from .listener import open_listener
 from .opening import ServerOpening
@@ -77,6 +76,7 @@ class Server(sock.Listener):
                 if self.accept(0, self._begin) is None:
                     break
             except (OSError, MemoryError) as error:
+                let_through(error)
                 # No descriptors, or no memory: those who wait outside wait a little longer.
                 if self.is_closed():
                     return 0  # meanwhile, by the script
@@ -141,7 +141,7 @@ class Server(sock.Listener):
         """There is room for handshakes again."""
         if self.resting and not self.is_closed():
             self.resting = False
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 service.hand_over(self, poll.READ)
 
     def expire(self) -> bool:

@@ -6,7 +6,7 @@ import dis
 import itertools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -15,6 +15,14 @@ from typing import Any
 import dryad_net as net
 
 LIBRARY = Path(net.__file__).parent
+
+
+class _Every(Container[str]):
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+EVERY = _Every()  # of the library's functions
 # Functions of the standard library that are interrupted only if a test asks for it.
 STANDARD_THREADING = (Path(threading.__file__),)
 
@@ -23,7 +31,7 @@ def ctrl_c() -> None:
     raise KeyboardInterrupt
 
 
-def interrupt_at(step: int, functions: tuple[str, ...], act: Callable[[], object], files: tuple[Path, ...] = ()) -> Any:
+def interrupt_at(step: int, functions: Container[str], act: Callable[[], object], files: tuple[Path, ...] = ()) -> Any:
     """A trace function that has something happen after a call that they make: where a signal's handler may run.
 
     functions: the library's; also those of the same names in other `files`.
@@ -52,18 +60,29 @@ def interrupt_at(step: int, functions: tuple[str, ...], act: Callable[[], object
 
 @cache
 def after_calls(code: CodeType) -> set[int]:
-    """The offsets of the instructions behind those that call something, or let a generator's caller go on."""
+    """The offsets of the instructions behind those that call something, or let a generator's caller go on.
+
+    Not where a ``with`` or a ``try`` ends between the two: what a handler raises comes out of the call, inside it.
+    """
     instructions = list(dis.get_instructions(code))
     return {
         behind.offset
         for before, behind in itertools.pairwise(instructions)
-        if before.opname.startswith("CALL") or before.opname == "YIELD_VALUE"
+        if (before.opname.startswith("CALL") or before.opname == "YIELD_VALUE")
+        and handler_of(code, before.offset) == handler_of(code, behind.offset)
     }
+
+
+def handler_of(code: CodeType, offset: int) -> object:
+    """What catches an exception of this instruction; None up to Python 3.10, where that is no matter of its place."""
+    parse = getattr(dis, "_parse_exception_table", None)
+    entries = parse(code) if parse is not None else ()
+    return next((entry.target for entry in entries if entry.start <= offset < entry.end), None)
 
 
 def interrupted(
     step: int,
-    functions: tuple[str, ...],
+    functions: Container[str],
     call: Callable[[], object],
     act: Callable[[], object] = ctrl_c,
     files: tuple[Path, ...] = (),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
-from support import run_script
+from interrupt_support import EVERY, interrupted
+from support import port_of, run_script
+from ws_support import SOON_MS, shorten
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no setitimer")
+import dryad_net as net
+from dryad_net.table import table
 
 PREPARE = """
 import faulthandler, signal, socket, time
@@ -57,6 +63,7 @@ WAITS = {
 }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no setitimer")
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_wait(wait: str) -> None:
     text = f"""
@@ -69,6 +76,7 @@ except Alarm as error:
     assert run_script(PREPARE + text) == "as it is None\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGUSR1")
 def test_the_start_of_a_thread() -> None:
     """Whose own error, where there are no more threads, is a RuntimeError too."""
     text = """
@@ -91,3 +99,99 @@ except RuntimeError as error:
     print(error)
 """
     assert run_script(PREPARE + text) == "the handler's\n"
+
+
+class AlarmError(TimeoutError):
+    """What the handler raises."""
+
+
+def alarm() -> None:
+    raise AlarmError
+
+
+def end(identifiers: Iterable[int]) -> None:
+    """Close them, whatever they are."""
+    for identifier in identifiers:
+        found: Any = table.objects.get(identifier)
+        if found is not None:
+            (found.stop if hasattr(found, "stop") else found.close)()
+
+
+def tcp() -> list[int]:
+    server = net.native_tcp_listen(0)
+    own = net.native_tcp_connect("127.0.0.1", port_of(server))
+    assert net.native_tcp_accept_blocking(server, SOON_MS) is not None
+    return [own, server]
+
+
+def ws() -> list[int]:
+    server = net.native_ws_listen(0)
+    own = net.native_ws_connect(url_of_server(server))
+    net.native_ws_set_timeout(own, SOON_MS)
+    return [own, server]
+
+
+def ws_open() -> list[int]:
+    own, server = ws()
+    assert net.native_ws_is_connected(own)
+    return [own, server]
+
+
+def udp() -> list[int]:
+    own = net.native_udp_socket()
+    net.native_udp_bind_addr(own, "127.0.0.1", 0)
+    return [own]
+
+
+def url_of_server(server: int) -> str:
+    return f"ws://127.0.0.1:{net.native_ws_get_local_addr(server)['port']}/"
+
+
+def send_to_itself(own: int) -> None:
+    net.native_udp_send(own, "x", "127.0.0.1", net.native_udp_get_local_addr(own)["port"])
+    assert net.native_udp_recv_blocking(own, SOON_MS) is not None
+
+
+CALLS: dict[str, tuple[Callable[[], list[int]], Callable[[int, int], object]]] = {
+    "tcp_listen": (list, lambda *_: net.native_tcp_listen(0)),
+    "tcp_connect": (tcp, lambda _own, server: net.native_tcp_connect("127.0.0.1", port_of(server))),
+    "tcp_accept": (tcp, lambda _own, server: net.native_tcp_accept(server)),
+    "tcp_send": (tcp, lambda own, _server: net.native_tcp_send(own, "x")),
+    "tcp_recv": (tcp, lambda own, _server: net.native_tcp_recv(own, 10)),
+    "tcp_broadcast": (tcp, lambda _own, server: net.native_tcp_broadcast(server, "x")),
+    "tcp_close": (tcp, lambda own, _server: net.native_tcp_close(own)),
+    "udp_socket": (list, lambda *_: net.native_udp_socket()),
+    "udp_send and recv": (udp, lambda own, _: send_to_itself(own)),
+    "ws_listen": (list, lambda *_: net.native_ws_listen(0)),
+    "ws_connect": (ws, lambda _own, server: net.native_ws_connect(url_of_server(server))),
+    "ws_is_connected": (ws, lambda own, _server: net.native_ws_is_connected(own)),
+    "ws_send": (ws_open, lambda own, _server: net.native_ws_send(own, "x")),
+    "ws_recv": (ws_open, lambda own, _server: net.native_ws_recv(own)),
+    "ws_set_keepalive": (ws_open, lambda own, _server: net.native_ws_set_keepalive(own, True)),
+    "ws_close": (ws_open, lambda own, _server: net.native_ws_close(own)),
+}
+
+
+# A socket that was interrupted on its way to an ID is closed by its object, as Python's own are.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_at_any_moment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing on the way takes it for a refusal of the system's, which much is done without."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.2)
+    make, call = CALLS[name]
+    for step in itertools.count(1):
+        identifiers = make()
+        own, server = [*identifiers, 0, 0][:2]
+        raised: list[bool] = []
+
+        def noting(own: int = own, server: int = server, raised: list[bool] = raised) -> None:
+            try:
+                call(own, server)
+            except AlarmError:
+                raised.append(True)
+
+        reached = interrupted(step, EVERY, noting, alarm)
+        assert raised == [True] * reached, f"step {step}"
+        end([*identifiers, *table.objects])
+        if not reached:
+            break

@@ -29,9 +29,12 @@ def bind(declaration: Declaration) -> Callable[..., Any]:
             return function(*[check(value, name) for (check, name), value in zip(checks, arranged, strict=True)])
         except (DryadNetError, OSError) as error:
             explained = declaration.explain(error, args, keywords)
-            if explained is error:
-                raise
-            raise explained from error
+            try:
+                if explained is error:
+                    raise
+                raise explained from error
+            finally:
+                del explained  # its traceback has this frame: they would hold each other until there is a collection
 
     call.__name__ = call.__qualname__ = declaration.name
     call.__module__ = declaration.module

@@ -11,7 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..errors import IdError, NetworkError, NetworkTimeoutError, from_errno, from_os_error, join_host_port
+from ..errors import (
+    IdError,
+    NetworkError,
+    NetworkTimeoutError,
+    from_errno,
+    from_os_error,
+    join_host_port,
+    let_through,
+)
 from .sock import LONGEST_WAIT, READABLE, WINDOWS, WRITABLE, Socket, address_tuple, deadline_after
 
 LARGEST = 65536  # more than any datagram's payload
@@ -141,6 +149,7 @@ class Datagram(Socket):
                     return None
                 continue
             except OSError as error:
+                let_through(error)
                 if self._closed:
                     return None
                 if WINDOWS and not self._connected:

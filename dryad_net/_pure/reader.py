@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from ..errors import NetworkError, from_os_error
+from ..errors import NetworkError, from_os_error, let_through
 from .buffer import Buffer
 from .sock import Socket
 
@@ -43,6 +43,7 @@ class Reader(Socket):
 
     def _fail(self, error: OSError) -> None:
         """The connection broke while reading: no more comes, and the next call may say why."""
+        let_through(error)
         self._ended = True
         self._break(error)
 

@@ -7,7 +7,6 @@ under a thread that still waits on it.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import select
 import socket
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..errors import let_through, suppress
 from ..threads import UNHEARD_SECONDS
 
 if sys.platform == "win32":
@@ -83,7 +83,7 @@ def address_tuple(sockaddr: Any) -> tuple[str, int]:
     if ip.startswith("::ffff:") and "." in ip:
         ip = ip[len("::ffff:") :]
     elif len(sockaddr) == 4 and sockaddr[3] and "%" not in ip:
-        with contextlib.suppress(OSError):  # the interface is gone
+        with suppress(OSError):  # the interface is gone
             ip = f"{ip}%{socket.if_indextoname(sockaddr[3])}"
     return ip, int(sockaddr[1])
 
@@ -147,7 +147,8 @@ def _select(fds: dict[int, int], seconds: float | None) -> set[int]:
 def _is_closed(fd: int) -> bool:
     try:
         select.select([fd], [], [], 0)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return True
     return False
 
@@ -239,7 +240,8 @@ class Socket:
             if self._waiting == 0:
                 try:
                     self._wakers = socket.socketpair()
-                except OSError:
+                except OSError as error:
+                    let_through(error)
                     self._wakers = None
             self._waiting += 1
             self._users += 1
@@ -332,7 +334,8 @@ class Socket:
             return 0
         try:
             answer = fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0\0\0\0")
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return 0
         return int.from_bytes(answer, sys.byteorder)
 
@@ -385,6 +388,7 @@ class Listener(Socket):
             except (ConnectionAbortedError, ConnectionResetError):
                 continue  # gone again; the second is Windows' word for it
             except OSError as error:
+                let_through(error)
                 if self._closed:
                     return None
                 # accept(2) says so before it looks whether anybody is there.

@@ -102,9 +102,9 @@ class Stream(Receiver):
 
     def _send_failed(self, error: OSError) -> NoReturn:
         """The connection broke while writing: said at once. What was received stays readable."""
+        trouble = from_os_error(error)
         self._broken = True
         self._trouble = None
-        trouble = from_os_error(error)
         self.broke(trouble)
         raise trouble from error
 

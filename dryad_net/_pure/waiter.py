@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import let_through, suppress
 from ..threads import take
 from .sock import LONGEST_WAIT, READABLE, Attention, Socket, attendants, deadline_after, wait_ready
 
@@ -95,7 +96,7 @@ class Waiter:
         if sock in self._positions:
             self._noted.append(sock)
             if self._asleep:
-                with contextlib.suppress(OSError):  # full: it will return as it is
+                with suppress(OSError):  # full: it will return as it is
                     self._wakers[1].send(b"\0")
 
     def wait(self, ids: list[Any], timeout_ms: int, resolve: Callable[[list[Any]], list[Any]]) -> list[int] | None:
@@ -165,7 +166,8 @@ class Waiter:
                 self._selector.unregister(fd)
             try:
                 self._selector.register(fd, selectors.EVENT_READ, sock)
-            except OSError:
+            except OSError as error:
+                let_through(error)
                 if sock.fileno() == fd:
                     raise
                 fd = -1  # the background has given it back meanwhile: the connection is over
