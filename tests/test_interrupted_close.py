@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from interrupt_support import interrupted
+from interrupt_support import EVERY, interrupted
 from support import SOON, plain_listener, port_of, wait_until
 from ws_support import SOON_MS, opened, plain_client, plain_server, request, response, shorten, url_of
 
@@ -101,6 +101,31 @@ def test_closing_once_more_leaves_nothing(kind: str, monkeypatch: pytest.MonkeyP
         if step and not came:
             break
     assert step > 3
+
+
+WAITS: dict[str, Callable[[int], object]] = {
+    "udp": lambda identifier: net.native_udp_recv_blocking(identifier, 5),
+    "tcp": lambda identifier: net.native_tcp_recv_blocking(identifier, 10, 5),
+}
+
+
+# What other threads would have woken it with is closed by its object.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize("kind", WAITS)
+def test_closing_after_a_wait_that_was_interrupted(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is taken to be waiting any more."""
+    shorten(monkeypatch, CLOSE_SECONDS=0.2)
+    make, close = CLOSES[kind]
+    for step in itertools.count():
+        making = make()
+        identifier = next(making)[0]
+        closed: Any = table.objects[identifier]
+        came = interrupted(step or sys.maxsize, EVERY, lambda: WAITS[kind](identifier))  # noqa: B023
+        close(identifier)
+        list(making)  # whose peer ends
+        wait_until(lambda: closed.fileno() < 0, what=f"the descriptor to be given back, {step=}")  # noqa: B023
+        if step and not came:
+            break
 
 
 # What was interrupted between accept(2) and its ID is closed by its object, as Python's own sockets are.

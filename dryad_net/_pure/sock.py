@@ -230,12 +230,12 @@ class Socket:
         self._socket.close()
 
     def _close_wakers(self) -> None:
-        if self._wakers is not None:
-            for waker in self._wakers:
-                waker.close()
-            self._wakers = None
+        wakers, self._wakers = self._wakers, None  # first: a signal's handler may raise after any of the calls
+        for waker in wakers or ():
+            waker.close()
 
-    def _enter(self) -> int:
+    def _enter(self, entered: list[int]) -> None:
+        """Begin to wait, and note in `entered` what ``_wakes`` was; called inside the ``try`` that ends it."""
         with self._lock:
             if self._waiting == 0:
                 try:
@@ -245,17 +245,17 @@ class Socket:
                     self._wakers = None
             self._waiting += 1
             self._users += 1
-            return self._wakes
+            entered.append(self._wakes)
 
     def _leave(self, wakes: int) -> None:
         with self._lock:
+            self._waiting -= 1
+            self._users -= 1
             if wakes != self._wakes and self._wakers is not None:
                 # Only the last of those who were to be woken may take the sign away.
                 self._to_wake -= 1
                 if self._to_wake == 0:
                     self._wakers[0].recv(4096)
-            self._waiting -= 1
-            self._users -= 1
             if self._waiting == 0:
                 self._close_wakers()
             if self._users == 0 and self._released:
@@ -267,9 +267,10 @@ class Socket:
             self._news += 1
             if self._waiting and self._wakers is not None:
                 self._wakes += 1
-                if self._to_wake == 0:
-                    self._wakers[1].send(b"\0")
+                is_first = self._to_wake == 0
                 self._to_wake = self._waiting
+                if is_first:
+                    self._wakers[1].send(b"\0")
 
     def _wait(self, events: int, deadline: float | None, news: int | None = None) -> bool:
         """Wait until ready (or failed: the next call on it tells) or woken. False: the time is up, or closed.
@@ -278,8 +279,9 @@ class Socket:
         """
         if self._closed or (deadline is not None and time.monotonic() >= deadline):
             return False
-        wakes = self._enter()
+        entered: list[int] = []
         try:
+            self._enter(entered)
             if self._released:
                 return True  # by the background, while this thread was on its way here
             while not self._closed:
@@ -296,11 +298,12 @@ class Socket:
                 ready = wait_ready(fds, longest if seconds is None else min(seconds, longest))
                 if self._socket.fileno() in ready:
                     return not self._closed
-                if wakes != self._wakes and not self._closed:
+                if entered[0] != self._wakes and not self._closed:
                     return True
             return False
         finally:
-            self._leave(wakes)
+            if entered:
+                self._leave(entered[0])
 
     def local_address(self) -> tuple[str, int]:
         """The socket's own (ip, port) (getsockname(2))."""
