@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,16 @@ def test_everything_exported_is_there() -> None:
 def test_what_the_package_says_about_itself() -> None:
     assert net.backend in ("compiled", "pure")
     assert net.__version__.count(".") == 2
+
+
+def test_an_error_is_gone_with_the_last_reference() -> None:
+    """And so is what the frames in its traceback hold; it is no cycle that waits for a collection."""
+    gc.disable()
+    try:
+        try:
+            net.native_tcp_recv(0, 10)
+        except net.DryadNetError as error:
+            left = weakref.ref(error)
+        assert left() is None
+    finally:
+        gc.enable()
