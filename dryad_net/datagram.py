@@ -376,7 +376,10 @@ def _parse_group(group: str) -> tuple[Address, int]:
 def _interface_index(scope: str) -> int:
     """The interface that a scope names or numbers, 0 for any. Errors: OSError, ValueError (there is none)."""
     if not (scope.isascii() and scope.isdigit()):
-        return socket.if_nametoindex(scope)
+        try:
+            return socket.if_nametoindex(scope)
+        except OSError as error:
+            raise ValueError(str(error)) from None  # its own has no errno; see errors.let_through
     if len(scope) > _LONGEST_INDEX or int(scope) > _LARGEST_INDEX:  # if_indextoname() would cut it off
         raise ValueError
     index = int(scope)
