@@ -9,6 +9,7 @@ cdef class Inbound(Source):
     cdef bint reported
     cdef bint left
     cdef bint parsing
+    cdef bint ended_meanwhile
     cdef object slot
     cdef int slot_kind
     cdef size_t slot_cost

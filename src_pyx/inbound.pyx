@@ -217,8 +217,9 @@ cdef class Inbound(Source):
             self.incoming.settle()
             if self.waiting:
                 self.wake_waiting()
-            if self.closed:
-                self.resume()  # closed while this was inflating: what is here of the peer's end, no poller shows
+            if self.closed or self.ended_meanwhile:
+                self.ended_meanwhile = False
+                self.resume()  # while this was inflating: what is here of the peer's end, no poller shows
         if kind != NOTHING:
             self.messages_received += 1
             self.bytes_received += self.messages.size
@@ -432,6 +433,10 @@ cdef class Inbound(Source):
     cdef int lost(self) except -1:
         """The stream has ended without a closing handshake."""
         if self.state != OPEN and self.state != CLOSING:
+            return 0
+        if self.parsing:
+            # By another thread, which has given up the GIL to answer or to inflate: it may be at the peer's Close.
+            self.ended_meanwhile = True
             return 0
         if self.state == OPEN and not self.broken and (self.messages.inside() or self.incoming.size()):
             self.trouble = NetworkError("the connection ended in the middle of a message")
