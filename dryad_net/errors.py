@@ -107,7 +107,7 @@ def from_errno(number: int, words: str = "") -> NetworkError:
 
 
 def is_the_systems(error: BaseException) -> bool:
-    """Is it no OSError without an errno? Such a one is what a signal's handler has raised in the middle."""
+    """Is it for the library to deal with? An OSError without an errno is not: a signal's handler has raised it."""
     return not isinstance(error, OSError) or error.errno is not None
 
 

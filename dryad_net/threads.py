@@ -81,17 +81,14 @@ def start(run: Callable[..., None], name: str, *args: Any) -> threading.Thread:
     try:
         _thread.start_new_thread(starting.run, ())
     except RuntimeError as error:
-        raise _no_thread(error) from error
-    starting.done.wait(math.inf)
+        starting.failure = error
+    else:
+        starting.done.wait(math.inf)  # not in the try: a signal's handler may raise a RuntimeError too
     if isinstance(starting.failure, RuntimeError):
-        raise _no_thread(starting.failure) from starting.failure
+        raise OSError(errno.EAGAIN, str(starting.failure)) from starting.failure
     if starting.failure is not None:
         raise starting.failure
     return thread
-
-
-def _no_thread(error: RuntimeError) -> OSError:
-    return OSError(errno.EAGAIN, str(error))
 
 
 def is_held_here(lock: threading.RLock) -> bool:

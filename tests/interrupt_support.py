@@ -6,7 +6,7 @@ import dis
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -65,18 +65,18 @@ def after_calls(code: CodeType) -> set[int]:
     Not where a ``with`` or a ``try`` ends between the two: what a handler raises comes out of the call, inside it.
     """
     instructions = list(dis.get_instructions(code))
+    parse = getattr(dis, "_parse_exception_table", None)  # none up to Python 3.10, where that is no matter of place
+    entries = parse(code) if parse is not None else ()
     return {
         behind.offset
         for before, behind in itertools.pairwise(instructions)
         if (before.opname.startswith("CALL") or before.opname == "YIELD_VALUE")
-        and handler_of(code, before.offset) == handler_of(code, behind.offset)
+        and handler_of(entries, before.offset) == handler_of(entries, behind.offset)
     }
 
 
-def handler_of(code: CodeType, offset: int) -> object:
-    """What catches an exception of this instruction; None up to Python 3.10, where that is no matter of its place."""
-    parse = getattr(dis, "_parse_exception_table", None)
-    entries = parse(code) if parse is not None else ()
+def handler_of(entries: Iterable[Any], offset: int) -> object:
+    """What catches an exception of this instruction, of a code's exception table; None for nothing."""
     return next((entry.target for entry in entries if entry.start <= offset < entry.end), None)
 
 
@@ -103,3 +103,25 @@ def interrupted(
     finally:
         sys.settrace(before)
     return bool(reached)
+
+
+def comes_out(
+    step: int,
+    functions: Container[str],
+    call: Callable[[], object],
+    act: Callable[[], object] = ctrl_c,
+    raised: type[BaseException] = KeyboardInterrupt,
+    files: tuple[Path, ...] = (),
+) -> bool:
+    """As interrupted(), and see that what `act` raises comes out of the call, and nothing else does."""
+    came: list[bool] = []
+
+    def noting() -> None:
+        try:
+            call()
+        except raised:
+            came.append(True)
+
+    reached = interrupted(step, functions, noting, act, files)
+    assert came == [True] * reached, f"step {step}"
+    return reached

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from interrupt_support import EVERY, interrupted
-from support import port_of, run_script
-from ws_support import SOON_MS, shorten
+from interrupt_support import EVERY, comes_out
+from support import close_leftovers, port_of, run_script
+from ws_support import SOON_MS, shorten, ws_port
 
 import dryad_net as net
-from dryad_net.table import table
 
 PREPARE = """
 import faulthandler, signal, socket, time
@@ -109,14 +107,6 @@ def alarm() -> None:
     raise AlarmError
 
 
-def end(identifiers: Iterable[int]) -> None:
-    """Close them, whatever they are."""
-    for identifier in identifiers:
-        found: Any = table.objects.get(identifier)
-        if found is not None:
-            (found.stop if hasattr(found, "stop") else found.close)()
-
-
 def tcp() -> list[int]:
     server = net.native_tcp_listen(0)
     own = net.native_tcp_connect("127.0.0.1", port_of(server))
@@ -144,7 +134,7 @@ def udp() -> list[int]:
 
 
 def url_of_server(server: int) -> str:
-    return f"ws://127.0.0.1:{net.native_ws_get_local_addr(server)['port']}/"
+    return f"ws://127.0.0.1:{ws_port(server)}/"
 
 
 def send_to_itself(own: int) -> None:
@@ -180,18 +170,8 @@ def test_at_any_moment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch, CLOSE_SECONDS=0.2)
     make, call = CALLS[name]
     for step in itertools.count(1):
-        identifiers = make()
-        own, server = [*identifiers, 0, 0][:2]
-        raised: list[bool] = []
-
-        def noting(own: int = own, server: int = server, raised: list[bool] = raised) -> None:
-            try:
-                call(own, server)
-            except AlarmError:
-                raised.append(True)
-
-        reached = interrupted(step, EVERY, noting, alarm)
-        assert raised == [True] * reached, f"step {step}"
-        end([*identifiers, *table.objects])
+        own, server = [*make(), 0, 0][:2]
+        reached = comes_out(step, EVERY, lambda: call(own, server), alarm, AlarmError)  # noqa: B023
+        close_leftovers()
         if not reached:
             break
