@@ -106,7 +106,9 @@ def test_the_peer_pings(meeting: Meeting) -> None:
 @peers_that()
 def test_the_library_pings(meeting: Meeting) -> None:
     net.native_ws_ping(meeting.id)
-    # A client whose pong waits for its next message sends it with this one.
+    # libcurl's pong waits until it sends a message, and of those only for one sent after it has read the ping.
+    meeting.send("behind the ping")
+    assert meeting.other.receive(1) == ["behind the ping"]
     meeting.other.send("after the ping")
     assert meeting.receive("") == "after the ping"
     latency = wait_until(lambda: net.native_ws_client_info(meeting.id)["latency_ms"])
