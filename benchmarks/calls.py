@@ -156,6 +156,44 @@ def _idle_receives(own: _Own, identifiers: list[int], batch: int) -> worker.Run:
     return run
 
 
+# ---- accepting where nobody is there
+
+
+def nobody_socket() -> worker.Run:
+    """socket.accept of a socket that does not block: an exception each time."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+
+    def work(count: int) -> None:
+        for _ in repeat(None, count):
+            try:  # noqa: SIM105 - contextlib.suppress costs more than the call
+                listener.accept()
+            except BlockingIOError:
+                pass
+
+    return worker.timed(work)
+
+
+def nobody_ours() -> worker.Run:
+    """native_tcp_accept."""
+    library = worker.load_ours()
+    return _nobody(library.native_tcp_accept, library.native_tcp_bind("127.0.0.1", 0))
+
+
+def nobody_ours_ws() -> worker.Run:
+    """native_ws_accept."""
+    library = worker.load_ours()
+    return _nobody(library.native_ws_accept, library.native_ws_bind("127.0.0.1", 0))
+
+
+def _nobody(accept: Callable[[int], int | None], server: int) -> worker.Run:
+    def work(count: int) -> None:
+        for _ in repeat(None, count):
+            accept(server)
+
+    return worker.timed(work)
+
+
 # ---- sending 64 bytes
 
 
@@ -307,6 +345,9 @@ WORKERS = {
         waiting_ours,
         waiting_selector,
         waiting_poll,
+        nobody_socket,
+        nobody_ours,
+        nobody_ours_ws,
         send_socket,
         send_ours_bytes,
         send_ours_text,
@@ -361,6 +402,15 @@ def main() -> None:
                     harness.in_python("selectors, epoll", __file__, "waiting_selector"),
                     harness.in_python("select.poll", __file__, "waiting_poll"),
                     *harness.ours(__file__, "waiting_ours", note="net_wait"),
+                ],
+            ),
+            (
+                "An accept with nobody there",
+                [
+                    bare("accept nobody"),
+                    harness.in_python("socket.accept, BlockingIOError", __file__, "nobody_socket"),
+                    *harness.ours(__file__, "nobody_ours", note="tcp_accept"),
+                    *harness.ours(__file__, "nobody_ours_ws", note="ws_accept"),
                 ],
             ),
             (

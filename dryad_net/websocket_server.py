@@ -158,6 +158,8 @@ class Server(sock.Listener):
 
     def next_client(self) -> Connection | None:
         """The client whose handshake has been complete for longest; None if there is none."""
+        if not self.ready:
+            return None  # a script that asks in every turn is not to pay for an exception each time
         taken: list[Connection] = []
         try:
             # In one step, in which no signal's handler can raise: nobody else would have the client any more.

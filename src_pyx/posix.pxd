@@ -14,7 +14,7 @@ cdef extern from "portable.h" nogil:
         short revents
 
     const int64_t NO_DEADLINE "INT64_MAX"  # a deadline that never comes
-    const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, EMFILE, ENFILE, ENOTCONN
+    const int EINTR, EAGAIN, EMSGSIZE, EWOULDBLOCK, ECONNABORTED, ENOTCONN
     const int DRYAD_BATCH
     const int MSG_PEEK
     const short POLLIN, POLLOUT

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from .deadline cimport deadline_after, one_wait
 from .posix cimport (
-    EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR,
+    EAGAIN, ECONNABORTED, EINTR, EWOULDBLOCK, NO_DEADLINE, POLLIN, SHUT_RDWR, SHUT_WR,
     dryad_accept, dryad_address_text, dryad_close, dryad_get_option, dryad_getpeername, dryad_getsockname,
     dryad_listen, dryad_now, dryad_poll, dryad_prepare, dryad_set_blocking, dryad_set_linger, dryad_set_option,
     dryad_set_recv_timeout, dryad_unacknowledged, dryad_wake, dryad_wake_clear, dryad_wake_close, dryad_wake_open,
@@ -355,11 +355,11 @@ cdef class Listener(Socket):
         cdef int64_t deadline = -1
         cdef int accepted
         while not self.closed:
-            accepted = dryad_accept(self.fd, &address, &length)
+            # accept(2) makes a socket before it looks whether anybody is there: ten times the time of poll(2), and
+            # without a descriptor left an error.
+            accepted = dryad_accept(self.fd, &address, &length) if self.is_readable() else -EAGAIN
             if accepted >= 0:
                 return make(owner_of(accepted), address_tuple(&address))
-            if (accepted == -EMFILE or accepted == -ENFILE) and not self.is_readable():
-                accepted = -EAGAIN  # accept(2) says so before it looks whether anybody is there
             if would_block(accepted):
                 if timeout_ms == 0:
                     return None

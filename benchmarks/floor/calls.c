@@ -1,11 +1,13 @@
-/* calls recv_nothing|send|recv_something|recv_nothing_in_turn|epoll_wait: bare system calls on TCP connections. */
+/* calls recv_nothing|send|recv_something|recv_nothing_in_turn|epoll_wait|accept_nobody: bare system calls on TCP
+ * sockets. */
 #include "worker.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 
 enum { SIZE = 64, BATCH = 64, IDLE = 1000 };
 
-static int ends[2], idle[IDLE], poller;
+static int ends[2], idle[IDLE], poller, listener;
 static char data[SIZE * BATCH];
 
 static void recv_nothing(struct stopwatch *watch, int64_t count)
@@ -24,6 +26,14 @@ static void recv_nothing_in_turn(struct stopwatch *watch, int64_t count)
     stop(watch, count);
 }
 
+static void accept_nobody(struct stopwatch *watch, int64_t count)
+{
+    start(watch);
+    for (int64_t i = 0; i < count; i++)
+        check(accept(listener, NULL, NULL) < 0 && errno == EAGAIN, "accept");
+    stop(watch, count);
+}
+
 static void wait_for_any(struct stopwatch *watch, int64_t count)
 {
     struct epoll_event ready[64];
@@ -35,7 +45,7 @@ static void wait_for_any(struct stopwatch *watch, int64_t count)
 
 static void connect_idle(void)
 {
-    int listener = listen_on_any_port();
+    listener = listen_on_any_port();
     for (int i = 0; i < IDLE; i++) {
         idle[i] = connect_to(bound_port(listener));
         check(accept(listener, NULL, NULL) >= 0, "accept");
@@ -80,6 +90,11 @@ int main(int argc, char **argv)
             check(epoll_ctl(poller, EPOLL_CTL_ADD, idle[i], &wanted) == 0, "epoll_ctl");
         }
         return serve(wait_for_any);
+    }
+    if (strcmp(what, "accept_nobody") == 0) {
+        listener = listen_on_any_port();
+        check(fcntl(listener, F_SETFL, O_NONBLOCK) == 0, "fcntl");
+        return serve(accept_nobody);
     }
     if (strcmp(what, "recv_nothing") == 0)
         return serve(recv_nothing);
