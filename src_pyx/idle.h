@@ -21,6 +21,8 @@
 /* Looks that find nothing at all and follow each other as closely as this are those of a script that
  * does nothing but ask. */
 #define DRYAD_SPIN_NS 100000
+/* Where nobody was there to run when the script last let others run, it does so in one of so many looks. */
+#define DRYAD_ALONE_LOOKS 4
 
 enum { DRYAD_MAY_HAVE_SOMETHING = 0, DRYAD_STILL_NOTHING, DRYAD_ASKED_IN_VAIN };
 /* In place of a look: it may have something, which a short read is the whole of. */
@@ -37,9 +39,10 @@ static struct {
     int capacity;
     uint32_t look;      /* how many there have been; never 0 nor DRYAD_HAS_BYTES_ONLY */
     int64_t looked_at;
-    int in_vain;        /* looks in a row that found nothing, closely behind each other */
+    unsigned in_vain;   /* looks in a row that found nothing, closely behind each other; may begin again */
+    int alone;          /* when others were last let run, nobody did */
     uint32_t *answered; /* by descriptor: in which look it last was said to have nothing, or what it may have */
-} dryad_idle = {-1, 0, 1, 0, 0, NULL};
+} dryad_idle = {-1, 0, 1, 0, 0, 0, NULL};
 
 /* The parent goes on with the poller: a child that added its own descriptors there would disturb it. */
 static void dryad_idle_in_child(void)
@@ -150,11 +153,20 @@ static int dryad_idle_is_still(int fd)
         dryad_idle_look(now);
         if (!dryad_idle_had_nothing(fd))
             return DRYAD_MAY_HAVE_SOMETHING;
-        if (dryad_idle.in_vain > 1)
+        if (dryad_idle.in_vain > 0 && (!dryad_idle.alone || dryad_idle.in_vain % DRYAD_ALONE_LOOKS == 0))
             answer = DRYAD_ASKED_IN_VAIN;
     }
     dryad_idle.answered[fd] = dryad_idle.look;
     return answer;
+}
+
+/* After others were let run: is it still so? Where nobody was there to run, nobody has sent. */
+static int dryad_idle_is_still_after(int fd)
+{
+    dryad_idle.alone = dryad_now() - dryad_idle.looked_at < DRYAD_LOOK_NS;
+    if (fd >= 0 && dryad_idle.alone && dryad_idle_had_nothing(fd))
+        return DRYAD_STILL_NOTHING;
+    return dryad_idle_is_still(fd);
 }
 
 #else
@@ -165,6 +177,7 @@ static void dryad_idle_found_nothing(int fd) { (void)fd; }
 static void dryad_idle_read_short(int fd) { (void)fd; }
 static void dryad_idle_may_have_something(int fd) { (void)fd; }
 static int dryad_idle_is_still(int fd) { (void)fd; return DRYAD_MAY_HAVE_SOMETHING; }
+static int dryad_idle_is_still_after(int fd) { (void)fd; return DRYAD_MAY_HAVE_SOMETHING; }
 
 #endif
 #endif

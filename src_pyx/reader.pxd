@@ -22,6 +22,7 @@ cdef class Reader(Socket):
     cdef unsigned char vain_reads
 
     cdef int fill(self, size_t room, int64_t timeout_ms, int64_t *deadline) except -1
+    cdef bint is_still_idle(self) noexcept
     cdef void note_vain_read(self) noexcept
     cdef void expect_something(self) noexcept
     cdef int outcome(self, Py_ssize_t n) except -1

@@ -26,6 +26,7 @@ cdef extern from "idle.h":
     void dryad_idle_read_short(int fd) noexcept
     void dryad_idle_may_have_something(int fd) noexcept
     int dryad_idle_is_still(int fd) noexcept
+    int dryad_idle_is_still_after(int fd) noexcept
     const int DRYAD_ASKED_IN_VAIN
 
 cdef extern from "sched.h" nogil:
@@ -61,13 +62,8 @@ cdef class Reader(Socket):
             return END
         if self.closed:
             return NOTHING
-        if self.is_idle_watched and timeout_ms == 0:
-            n = dryad_idle_is_still(self.fd)
-            if n == DRYAD_ASKED_IN_VAIN and self.incoming.size() == 0:
-                with nogil:
-                    sched_yield()
-            if n:
-                return NOTHING
+        if self.is_idle_watched and timeout_ms == 0 and self.is_still_idle():
+            return NOTHING
         if room == RECORD:
             n = self.read_record(timeout_ms, deadline)
         elif self.incoming.size() < BLOCK // 2:
@@ -83,6 +79,18 @@ cdef class Reader(Socket):
         else:
             self.vain_reads = 0
         return self.outcome(n)
+
+    cdef bint is_still_idle(self) noexcept:
+        """Is there nothing to read, as is known without asking for this one?
+
+        Who has asked in vain and still asks lets others run; they may have sent, and any thread of this process may
+        have closed or read from this connection."""
+        cdef int still = dryad_idle_is_still(self.fd)
+        if still != DRYAD_ASKED_IN_VAIN or self.incoming.size():
+            return still != 0
+        with nogil:
+            sched_yield()
+        return self.closed or self.ended or dryad_idle_is_still_after(self.fd)
 
     cdef void note_vain_read(self) noexcept:
         """A read that does not wait has found nothing; the next ones may be told so without a system call (idle.h)."""
