@@ -119,7 +119,7 @@ def waiting_selector() -> worker.Run:
         connection, peer = _raw_pair()
         _kept.append(peer)
         selector.register(connection, selectors.EVENT_READ)
-    return _waiting(selector.select)
+    return _one_argument(selector.select, 0)
 
 
 def waiting_poll() -> worker.Run:
@@ -129,13 +129,13 @@ def waiting_poll() -> worker.Run:
         connection, peer = _raw_pair()
         _kept.extend((connection, peer))
         poller.register(connection, select.POLLIN)
-    return _waiting(poller.poll)
+    return _one_argument(poller.poll, 0)
 
 
-def _waiting(ask: Callable[[int], list[Any]]) -> worker.Run:
+def _one_argument(call: Callable[[int], object], argument: int) -> worker.Run:
     def work(count: int) -> None:
         for _ in repeat(None, count):
-            ask(0)
+            call(argument)
 
     return worker.timed(work)
 
@@ -177,21 +177,13 @@ def nobody_socket() -> worker.Run:
 def nobody_ours() -> worker.Run:
     """native_tcp_accept."""
     library = worker.load_ours()
-    return _nobody(library.native_tcp_accept, library.native_tcp_bind("127.0.0.1", 0))
+    return _one_argument(library.native_tcp_accept, library.native_tcp_bind("127.0.0.1", 0))
 
 
 def nobody_ours_ws() -> worker.Run:
     """native_ws_accept."""
     library = worker.load_ours()
-    return _nobody(library.native_ws_accept, library.native_ws_bind("127.0.0.1", 0))
-
-
-def _nobody(accept: Callable[[int], int | None], server: int) -> worker.Run:
-    def work(count: int) -> None:
-        for _ in repeat(None, count):
-            accept(server)
-
-    return worker.timed(work)
+    return _one_argument(library.native_ws_accept, library.native_ws_bind("127.0.0.1", 0))
 
 
 # ---- sending 64 bytes
@@ -311,13 +303,7 @@ def set_timeout_ours() -> worker.Run:
 def peer_address_ours() -> worker.Run:
     """native_tcp_get_peer_addr: ID lookup, and a dict."""
     own = _Own()
-    get_peer_addr, identifier = own.library.native_tcp_get_peer_addr, own.id
-
-    def work(count: int) -> None:
-        for _ in repeat(None, count):
-            get_peer_addr(identifier)
-
-    return worker.timed(work)
+    return _one_argument(own.library.native_tcp_get_peer_addr, own.id)
 
 
 def refused_ours() -> worker.Run:
