@@ -16,6 +16,7 @@ from .frame cimport CLOSE, CONTINUATION, FIN, LONGEST_HEADER, write_header
 from .mask cimport mask_bytes, next_key
 from .posix cimport POLLIN, POLLOUT, dryad_poll, dryad_send_now, dryad_send_two_now, pollfd
 from .sock cimport would_block
+from .stream cimport NOGIL_SIZE
 from .transmit cimport CONNECTING, OPEN, Transmitter
 
 from ..errors import ALREADY_SENDING, IdError, NetworkError, NetworkTimeoutError
@@ -25,7 +26,6 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef enum:
-    NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
     DIRECT_SIZE = 16384  # payloads from this size on are sent from where they lie, if nothing masks them
     # Masked payloads go out in pieces of this size at most: each send(2) may wake the peer, and then
     # the two take turns; with pieces of 256 KiB, 1 MiB took half as long again.

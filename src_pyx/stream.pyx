@@ -26,9 +26,6 @@ cdef extern from "Python.h":
 cdef extern from "poller.h":
     const int DRYAD_READ, DRYAD_WRITE
 
-cdef enum:
-    NOGIL_SIZE = 65536  # copies from this size on are worth giving up the GIL for
-
 cdef int64_t DONT_WAIT = 0
 cdef str NO_MEMORY = "dropped: there was no memory for what was to be sent to it"
 
@@ -145,17 +142,15 @@ cdef class Stream(Receiver):
             PyBuffer_Release(&view)
 
     cdef Py_ssize_t send_all(self, const char *data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t sent = 0
-        cdef Py_ssize_t n = 0
+        cdef Py_ssize_t sent, n
         cdef int64_t deadline
         self.check_writable()
-        if size < NOGIL_SIZE and self.outgoing_size == 0 and not self.sending.taken:
-            n = self.send_some(data, size)
-            if n == size:
-                return n
-            if n < 0 and not would_block(n):
-                return self.send_failed(n)
-            sent = max(n, 0)
+        n = self.send_small(data, size)
+        if n == size:
+            return n
+        if n < 0 and not would_block(n):
+            return self.send_failed(n)
+        sent = max(n, 0)
         deadline = deadline_after(self.timeout_ms)
         if self.sending.take(deadline) == 0:
             raise NetworkTimeoutError("nothing was sent before the time was up")

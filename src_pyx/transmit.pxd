@@ -25,7 +25,11 @@ cdef class Transmitter(Stream):
     cdef bint close_sent
     cdef int saying_close
 
-    cdef bint is_plain(self) noexcept
+    cdef inline bint is_plain(self) noexcept:
+        """Does the wire carry frames that need nothing but a header and perhaps a mask?"""
+        return self.tls is None and self.deflater is None
+
+    cdef bint goes_in_one_frame(self, bytes payload) noexcept
     cdef bytes wire(self, int opcode, data, bint compressed)
     cdef bytes encoded(self, int opcode, data, bint compressed)
     cdef bytes encrypted(self, bytes data)
@@ -41,6 +45,9 @@ cdef class Transmitter(Stream):
     cdef int note_trouble(self, error) except -1
     cdef int send_control(self, int opcode, bytes payload) except -1
     cdef int transmit(self, bytes data) except -1
+    cdef int transmit_rest(self, bytes data, Py_ssize_t n) except -1
     cdef int queue_rest_of(self, bytes data, Py_ssize_t sent) except -1
     cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1
-    cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1
+    cdef bint offer_rest(self, int opcode, bytes payload, bytes frame, Py_ssize_t sent, Py_ssize_t limit) except -1
+    cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t sent,
+                           Py_ssize_t limit) except -1

@@ -6,7 +6,8 @@ between the bytes of a message that is being sent.
 
 from threading import RLock
 
-from cpython.bytes cimport PyBytes_AS_STRING
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.stdint cimport int64_t
 
@@ -14,7 +15,7 @@ from .frame cimport CLOSE, CONTINUATION, PONG
 from .message cimport Messages
 from .posix cimport EAGAIN
 from .sock cimport would_block
-from .stream cimport NO_MEMORY, Stream
+from .stream cimport NO_MEMORY, NOGIL_SIZE, Stream
 
 from .frame import build
 
@@ -84,9 +85,10 @@ cdef class Transmitter(Stream):
         """Take no larger messages."""
         self.messages.max_message_size = size
 
-    cdef bint is_plain(self) noexcept:
-        """Does the wire carry frames that need nothing but a header and perhaps a mask?"""
-        return self.tls is None and self.deflater is None
+    @cython.final
+    cdef bint goes_in_one_frame(self, bytes payload) noexcept:
+        """Is the wire to carry this as a header and the payload as it is?"""
+        return self.is_plain() and PyBytes_GET_SIZE(payload) <= <Py_ssize_t> self.messages.max_frame_size
 
     cdef bytes wire(self, int opcode, data, bint compressed):
         """A message, compressed or not, or a control frame as the bytes that carry it."""
@@ -233,23 +235,30 @@ cdef class Transmitter(Stream):
                 self.transmit(data)
 
     cdef int transmit(self, bytes data) except -1:
-        cdef Py_ssize_t n = -EAGAIN
         if self.broken or self.fd < 0 or not data:
             return 0
-        if self.outgoing_size == 0 and not self.sending.taken:
+        return self.transmit_rest(data, self.send_small(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)))
+
+    cdef int transmit_rest(self, bytes data, Py_ssize_t n) except -1:
+        """Send or queue what the first try to send it, which returned n, has left of it."""
+        cdef Py_ssize_t size = len(data)
+        if n == size:
+            return 0
+        if self.outgoing_size == 0 and not self.sending.taken and (n > 0 or size >= NOGIL_SIZE):
             self.sending.take(DONT_WAIT)
             try:
-                n = self.send_some(PyBytes_AS_STRING(data), len(data))
-                if 0 < n < len(data):
+                if n < 0:
+                    n = self.send_some(PyBytes_AS_STRING(data), size)
+                if 0 < n < size:
                     self.queue_rest_of(data, n)
             finally:
                 self.sending.give()
-            if n == len(data):
-                return 0
-            if n < 0 and not would_block(n):
-                self.break_off(n)
+            if n == size:
                 return 0
         if n < 0:
+            if not would_block(n):
+                self.break_off(n)
+                return 0
             try:
                 self.queue_last(data)
             except MemoryError:
@@ -274,25 +283,37 @@ cdef class Transmitter(Stream):
             self.after_sending()
         return flushed and self.outgoing_size == 0
 
+    @cython.final
     cdef bint offer_message(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
         """Send a broadcast's message without waiting. False: it does not reach this client."""
+        cdef Py_ssize_t sent = -EAGAIN
+        if self.state != OPEN or self.close_sent or self.broken or self.closed:
+            return False
+        if self.goes_in_one_frame(payload):
+            sent = self.send_small(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        if sent != PyBytes_GET_SIZE(frame) and not self.offer_rest(opcode, payload, frame, sent, limit):
+            return False
+        self.messages_sent += 1
+        self.bytes_sent += PyBytes_GET_SIZE(payload)
+        return True
+
+    cdef bint offer_rest(self, int opcode, bytes payload, bytes frame, Py_ssize_t sent, Py_ssize_t limit) except -1:
+        """Send or queue what the first try to send the frame, which returned `sent`, has left of it."""
         try:
-            return self.send_offered(opcode, payload, frame, limit)
+            return self.send_offered(opcode, payload, frame, sent, limit)
         except MemoryError:
             self.drop(NO_MEMORY)
             return False
 
-    cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t limit) except -1:
-        cdef Py_ssize_t queued
-        if self.state != OPEN or self.close_sent or self.broken or self.closed:
-            return False
+    cdef bint send_offered(self, int opcode, bytes payload, bytes frame, Py_ssize_t sent,
+                           Py_ssize_t limit) except -1:
         # What a send of the script's own has queued waits as long as that does, and says nothing of the peer.
-        queued = self.outgoing_size - self.own_left
+        cdef Py_ssize_t queued = self.outgoing_size - self.own_left
         if queued and queued + len(payload) > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return False
-        if self.is_plain() and len(payload) <= <Py_ssize_t> self.messages.max_frame_size:
-            self.transmit(frame)
+        if self.goes_in_one_frame(payload):
+            self.transmit_rest(frame, sent)
         else:
             self.offer_encoded(opcode, payload)
         if self.broken:
@@ -300,8 +321,6 @@ cdef class Transmitter(Stream):
         if self.outgoing_size - self.own_left > limit:
             self.drop(f"dropped: more than {limit} bytes were waiting to be sent to it")
             return False
-        self.messages_sent += 1
-        self.bytes_sent += len(payload)
         return True
 
     cdef int offer_encoded(self, int opcode, bytes payload) except -1:

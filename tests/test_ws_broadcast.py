@@ -145,6 +145,19 @@ def test_a_slow_client_is_not_waited_for(ws_server: int, ws_dial: Upgrade) -> No
     assert fast.peer.message() == "end"
 
 
+@pytest.mark.parametrize("size", [1000, 60_000])
+def test_small_messages_are_neither_cut_nor_lost_nor_counted_twice(ws_server: int, ws_dial: Upgrade, size: int) -> None:
+    """Of one of them the kernel takes a part; those behind it are queued."""
+    slow = ws_dial(ws_server, recv_buffer=4096)
+    count = 8 * MIB // size
+    for number in range(count):
+        assert net.native_ws_broadcast_binary(ws_server, number.to_bytes(4, "big") + bytes(size - 4)) == 1
+    info = net.native_ws_client_info(slow.id)
+    assert (info["messages_sent"], info["bytes_sent"]) == (count, count * size)
+    for number in range(count):
+        assert slow.peer.message() == number.to_bytes(4, "big") + bytes(size - 4)
+
+
 def test_queued_before_what_is_sent_later(ws_server: int, ws_dial: Upgrade) -> None:
     slow = ws_dial(ws_server, recv_buffer=4096)
     net.native_ws_broadcast_binary(ws_server, b"x" * (4 * MIB))
