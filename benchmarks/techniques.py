@@ -15,6 +15,11 @@ QUESTIONS = (
         (("C, recv with SO_RCVTIMEO", "recv_alone"), ("C, poll, then recv", "recv_after_poll")),
     ),
     (
+        "The same receive in a process that has another thread",
+        "receive",
+        (("C, the only thread", "recv_alone"), ("C, beside a thread that sleeps", "recv_beside")),
+    ),
+    (
         "256 connections that have nothing, asked in turn",
         "connection",
         (("C, one epoll_wait(0), then flags", "ask_poller"), ("C, recv of each: EAGAIN", "ask_each")),

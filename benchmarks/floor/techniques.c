@@ -2,6 +2,7 @@
 #pragma GCC optimize("O3")
 #define _GNU_SOURCE
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
@@ -51,6 +52,25 @@ static void run_recv_alone(struct stopwatch *watch, int64_t count)
 static void run_recv_after_poll(struct stopwatch *watch, int64_t count)
 {
     receive_batch(watch, count, recv_after_poll);
+}
+
+/* ---- a receive beside a thread that sleeps */
+
+static void *sleep_for_ever(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
+static void run_recv_beside(struct stopwatch *watch, int64_t count)
+{
+    static pthread_t sleeper;
+    static int started;
+    if (!started)
+        check(pthread_create(&sleeper, NULL, sleep_for_ever, NULL) == 0, "pthread_create");
+    started = 1;
+    run_recv_alone(watch, count);
 }
 
 /* ---- many connections that have nothing */
@@ -234,12 +254,13 @@ static const struct {
     void (*run)(struct stopwatch *watch, int64_t count);
 } WAYS[] = {
     {"recv_alone", run_recv_alone},         {"recv_after_poll", run_recv_after_poll},
-    {"ask_poller", run_ask_poller},         {"ask_each", run_ask_each},
-    {"send_copied", run_send_copied},       {"send_gathered", run_send_gathered},
-    {"send_twice", run_send_twice},         {"find_last_byte", run_find_last_byte},
-    {"find_whole", run_find_whole},         {"mask_fused", run_mask_fused},
-    {"mask_after_copy", run_mask_after_copy}, {"mask_bytes", run_mask_bytes},
-    {"recv_at_64", run_recv_at},            {"recv_at_16", run_recv_at},
+    {"recv_beside", run_recv_beside},       {"ask_poller", run_ask_poller},
+    {"ask_each", run_ask_each},             {"send_copied", run_send_copied},
+    {"send_gathered", run_send_gathered},   {"send_twice", run_send_twice},
+    {"find_last_byte", run_find_last_byte}, {"find_whole", run_find_whole},
+    {"mask_fused", run_mask_fused},         {"mask_after_copy", run_mask_after_copy},
+    {"mask_bytes", run_mask_bytes},         {"recv_at_64", run_recv_at},
+    {"recv_at_16", run_recv_at},
 };
 
 int main(int argc, char **argv)
