@@ -8,6 +8,8 @@ floor/ speak the same protocol (worker.h); those in Python are in the benchmarks
 Everything runs on one CPU: this process pins itself before it starts the others, which inherit
 that. Waking another CPU costs more than what is compared. The processor time of the side under test
 does not move with the load of the machine; compare that before the time on the clock.
+
+The network is loopback, in a namespace where nothing paces it (network.py).
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
+
+import network
 
 HERE = Path(__file__).parent
 FLOOR = HERE / "floor"
@@ -388,6 +392,12 @@ def gate(case: Case, ours: str, wanted: float | None = None, peers: Sequence[str
     return say(*notes)
 
 
+def beside(case: Case, ours: str, floor: str) -> list[str]:
+    """Beside a floor that keeps a promise of the library's too, by processor time."""
+    own = case.ratio(ours, floor)
+    return [] if own is None else say(f"{ours} beside {floor}: {own:.2f}")
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on and with."""
     versions = {}
@@ -419,7 +429,7 @@ def save(
         return
     report = {
         "subject": subject,
-        "machine": machine(),
+        "machine": machine() | {"network": options.network},
         "rounds": options.rounds,
         "cases": [case.json() if isinstance(case, Case) else case for case in cases],
         "notes": list(notes),
@@ -433,7 +443,10 @@ def arguments(
     least: int = LEAST_ROUNDS,
     **defaults: Any,
 ) -> argparse.Namespace:
-    """The options every benchmark takes, and those that narrow its cases; the CPU is pinned when this returns."""
+    """The options every benchmark takes, and those that narrow its cases.
+
+    When this returns, the CPU is pinned, and the network is one of its own.
+    """
     parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=11, help=f"rounds of every contender, at least {least}")
     parser.add_argument("--seconds", type=float, default=0.2, help="about how long one round takes")
@@ -447,6 +460,7 @@ def arguments(
     if options.rounds < least:
         parser.error(f"--rounds: at least {least}")
     pin(options.cpu)
+    options.network = network.enter()
     return options
 
 

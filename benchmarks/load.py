@@ -15,6 +15,8 @@ import harness
 
 # After every stop a server runs for so small a part of a round before the round begins.
 WARM_PART = 5
+# What a server is told once it has said its port: to send back every message.
+ECHO = "echo"
 
 
 def processor_time(pid: int) -> int:
@@ -35,7 +37,7 @@ class UnderLoad:
 
     server: harness.Contender
     load: tuple[str, ...]
-    first: str = "echo"
+    first: str = ECHO
 
     @property
     def name(self) -> str:

@@ -50,7 +50,8 @@ def machine(reports: Reports) -> str:
     rounds = sorted({report["rounds"] for subject, report in reports.items() if subject != "ws_many"})
     loads = [report["machine"]["load"] for report in reports.values() if "load" in report["machine"]]
     busy = f" Load average while it ran: up to {max(loads):.0f}." if loads else ""
-    return f"{figures.machine(reports)}; {rounds[0]} interleaved rounds.{busy}"
+    networks = " or ".join(sorted({report["machine"]["network"] for report in reports.values()}))
+    return f"{figures.machine(reports)}; {networks}; {rounds[0]} interleaved rounds.{busy}"
 
 
 def subject(reports: Reports, name: str) -> str:

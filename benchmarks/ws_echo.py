@@ -2,7 +2,8 @@
 
 Every contender talks to the same C echo server on the same CPU; the CPU column is the client's
 alone. Every contender makes an object of each answer: bytes, or a string, which is decoded.
-"mixed" is text in several scripts; its size is that of its UTF-8.
+"mixed" is text in several scripts; its size is that of its UTF-8. "C, with a time limit, beside a thread" has what
+the library's connections have: receives end when their time is up, and a second thread would answer pings.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ OURS = "dryad_net compiled"
 # client decodes nothing, so of mixed text it wants to be ahead of its peers alone.
 WANTED, WANTED_ABOVE = 0.90, 0.86
 WANTED_UP_TO = 8192
+PROMISING = "C, with a time limit, beside a thread"
 # Latin, Greek, Cyrillic, Devanagari, Han, kana, Hangul, and a character outside the first plane.
 SCRIPTS = "Straße, λόγος, Привет, नमस्ते, 世界, こんにちは, 안녕, 🌳. "
 
@@ -233,6 +235,7 @@ def main() -> None:
                     "round trip",
                     [
                         harness.Contender("C, blocking", (floor("ws_client"), str(port), str(size), in_c)),
+                        harness.Contender(PROMISING, (floor("ws_client"), str(port), str(size), in_c, "promises")),
                         *harness.ours(__file__, "ours", *given),
                         harness.in_python(PICOWS[0], __file__, "picows", *given),
                         harness.in_python(PICOWS[1], __file__, "picows", *given, "plain"),
@@ -245,7 +248,7 @@ def main() -> None:
                 )
                 cases.append(case)
                 wanted = None if kind == "mixed" else WANTED if size <= WANTED_UP_TO else WANTED_ABOVE
-                notes += harness.about(case, harness.gate(case, OURS, wanted))
+                notes += harness.about(case, harness.gate(case, OURS, wanted) + harness.beside(case, OURS, PROMISING))
     harness.save("ws_echo", cases, options, notes)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, name: str, *imported: str) -> Any:
 
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return fresh(monkeypatch, "tables", "harness", "figures")
+    return fresh(monkeypatch, "tables", "harness", "figures", "network")
 
 
 def test_no_figure_is_copied_by_hand(tables: Any, tmp_path: Path) -> None:
@@ -67,3 +69,22 @@ def test_the_calmest_run_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         run_all.keep("udp", given, target, calmest)
         assert json.loads(target.read_text()) == {"udp": kept}
     assert run_all.unrest({"cases": [{"operation": "without rounds"}]}) == 1
+
+
+IN_ITS_NETWORK = """
+import os, socket, network
+print(network.enter())
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+    print(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(bytes(1)).decode())
+print(os.readlink("/proc/self/ns/net"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has network namespaces")
+def test_what_is_measured_on_is_what_is_said() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_ITS_NETWORK], cwd=BENCHMARKS, capture_output=True, text=True, check=True, timeout=30
+    )
+    said, congestion_control, namespace = done.stdout.splitlines()
+    assert said.endswith(f", {congestion_control}")
+    assert ("namespace" in said) == (namespace != os.readlink("/proc/self/ns/net"))

@@ -1,5 +1,5 @@
-/* tcp_echo PORT SIZE: round trips of SIZE bytes, one blocking send and one blocking recv each. */
-#include "worker.h"
+/* tcp_echo PORT SIZE [promises]: round trips of SIZE bytes, one blocking send and one blocking recv each. */
+#include "promises.h"
 
 static int fd;
 static size_t size;
@@ -17,9 +17,11 @@ static void run(struct stopwatch *watch, int64_t count)
 
 int main(int argc, char **argv)
 {
-    check(argc == 3, "tcp_echo PORT SIZE");
+    check(argc == 3 || argc == 4, "tcp_echo PORT SIZE [promises]");
     fd = connect_to(atoi(argv[1]));
     size = (size_t)atoi(argv[2]);
     check(size > 0 && size <= sizeof data, "SIZE");
+    if (argc == 4)
+        bound_waits(fd);
     return serve(run);
 }

@@ -2,12 +2,11 @@
 #pragma GCC optimize("O3")
 #define _GNU_SOURCE
 #include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include "../../src_pyx/mask.h"
-#include "worker.h"
+#include "promises.h"
 
 enum { SIZE = 64, BATCH = 64, IDLE = 256, PAGE = 4096, BLOCK = 65536, PAYLOAD = 1024 };
 
@@ -44,8 +43,7 @@ static ssize_t recv_after_poll(void)
 
 static void run_recv_alone(struct stopwatch *watch, int64_t count)
 {
-    struct timeval limit = {.tv_sec = 5};
-    check(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0, "SO_RCVTIMEO");
+    bound_waits(ends[0]);
     receive_batch(watch, count, recv_alone);
 }
 
@@ -56,20 +54,9 @@ static void run_recv_after_poll(struct stopwatch *watch, int64_t count)
 
 /* ---- a receive beside a thread that sleeps */
 
-static void *sleep_for_ever(void *unused)
-{
-    for (;;)
-        pause();
-    return unused;
-}
-
 static void run_recv_beside(struct stopwatch *watch, int64_t count)
 {
-    static pthread_t sleeper;
-    static int started;
-    if (!started)
-        check(pthread_create(&sleeper, NULL, sleep_for_ever, NULL) == 0, "pthread_create");
-    started = 1;
+    have_second_thread();
     run_recv_alone(watch, count);
 }
 

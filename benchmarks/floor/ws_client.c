@@ -1,5 +1,8 @@
-/* ws_client PORT SIZE text|binary: round trips of one message, one blocking send and as few recvs as it takes. */
+/* ws_client PORT SIZE text|binary [promises]: round trips of one message, one blocking send and as few recvs as it
+ * takes. */
 #include "websocket.h"
+
+#include "promises.h"
 
 static int fd, opcode;
 static size_t size;
@@ -25,7 +28,7 @@ static void run(struct stopwatch *watch, int64_t count)
 
 int main(int argc, char **argv)
 {
-    check(argc == 4, "ws_client PORT SIZE text|binary");
+    check(argc == 4 || argc == 5, "ws_client PORT SIZE text|binary [promises]");
     dryad_mask_choose();
     fd = connect_to(atoi(argv[1]));
     size = (size_t)atoi(argv[2]);
@@ -35,5 +38,9 @@ int main(int argc, char **argv)
     incoming = message_room(size + LONGEST_HEADER);
     memset(payload, 'x', size);
     ask_for_upgrade(fd, atoi(argv[1]));
+    if (argc == 5) {
+        bound_waits(fd);
+        have_second_thread();
+    }
     return serve(run);
 }

@@ -1,7 +1,8 @@
 /* ws_server: prints its port, then does what it is told on standard input.
  *
  * "echo": sends back every message, from as many clients as come, with one epoll, until standard
- * input ends. "open N" accepts until there are N clients, "talk" sends back one message of each;
+ * input ends; "echo whole" looks first whether the message of every client that has something is there as a
+ * whole, and leaves it where it is. "open N" accepts until there are N clients, "talk" sends back one message of each;
  * both are answered with the bytes of memory private to this process. "broadcast COUNT SIZE" sends
  * COUNT messages to every client, and is answered with "WALL CPU OPS".
  */
@@ -10,6 +11,7 @@
 #include <sys/epoll.h>
 
 #include "private.h"
+#include "promises.h"
 
 enum { EVENTS = 256, ROOM = 1024 * 1024, MOST = 65536 };
 
@@ -75,7 +77,18 @@ static void read_from(int fd)
         forget(fd);
 }
 
-static void echo_for_ever(void)
+/* What has to be known before it is promised that a receive finds a message, or the end. */
+static int is_whole(int fd)
+{
+    char start[LONGEST_HEADER];
+    struct frame frame;
+    int held = 0;
+    ssize_t n = recv(fd, start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n > 0 && parse_header(start, (size_t)n, &frame) && ioctl(fd, FIONREAD, &held) == 0 &&
+                      (size_t)held >= frame.header + frame.size);
+}
+
+static void echo_for_ever(int looks_first)
 {
     struct epoll_event events[EVENTS], event = {.events = EPOLLIN, .data.fd = listener};
     int poller = epoll_create1(0);
@@ -84,8 +97,14 @@ static void echo_for_ever(void)
     check(epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event) == 0, "epoll_ctl");
     for (;;) {
         int ready = epoll_wait(poller, events, EVENTS, -1);
+        /* What is there in part is reported again. */
+        for (int e = 0; looks_first && e < ready; e++)
+            if (clients[events[e].data.fd].open && !is_whole(events[e].data.fd))
+                events[e].events = 0;
         for (int e = 0; e < ready; e++) {
             int fd = events[e].data.fd;
+            if (events[e].events == 0)
+                continue;
             if (fd == 0)
                 return;
             if (fd != listener) {
@@ -146,7 +165,7 @@ int main(void)
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         if (strncmp(line, "echo", 4) == 0) {
-            echo_for_ever();
+            echo_for_ever(strstr(line, "whole") != NULL);
             return 0;
         }
         if (sscanf(line, "broadcast %ld %ld", &number, &size) == 2) {
