@@ -50,7 +50,11 @@ QUESTIONS = (
     (
         "Receiving 64 KiB into a buffer that begins somewhere in a page",
         "receive",
-        (("C, 64 bytes in", "recv_at_64"), ("C, 16 bytes in, as malloc() has it", "recv_at_16")),
+        (
+            ("C, 64 bytes in", "recv_at_64"),
+            ("C, 16 bytes in, as malloc() has it", "recv_at_16"),
+            ("C, 6 bytes in", "recv_at_6"),
+        ),
     ),
 )
 

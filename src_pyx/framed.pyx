@@ -7,10 +7,10 @@ comes, so that two peers who both send cannot block each other.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uintptr_t
 
 from .buffer cimport BLOCK, acquire_block, acquire_large, release_block, release_large
-from .copying cimport copy
+from .copying cimport copy, crawls
 from .deadline cimport deadline_after, left_until
 from .frame cimport CLOSE, CONTINUATION, FIN, LONGEST_HEADER, write_header
 from .mask cimport mask_bytes, next_key
@@ -267,7 +267,7 @@ cdef class Framed(Transmitter):
                 out.key_offset = 0
             used = write_header(<unsigned char *> block, first, out.frame_left, out.key if self.client else NULL)
         part = out.frame_left
-        if not self.client and part >= DIRECT_SIZE:
+        if not self.client and part >= DIRECT_SIZE and not crawls(used, <uintptr_t> out.data):
             out.direct = out.data
             out.direct_left = part
         else:

@@ -49,6 +49,7 @@ cdef class Messages:
     cdef char *storage_data(self) noexcept
     cdef char *room(self, size_t *size) except NULL
     cdef int grow(self, size_t size) except -1
+    cdef bint lies_badly(self) noexcept
     cdef int resize(self, size_t capacity) except -1
     cdef int filled(self, size_t size) except -1
     cdef int check_text(self, bint final) except -1

@@ -10,10 +10,11 @@ nothing, and can be made again; where that cannot be, the message that is lost i
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy
 
 from .buffer cimport Buffer
-from .copying cimport copy
+from .copying cimport copy, crawls
 from .frame cimport BINARY, CLOSE, CONTINUATION, LONGEST_CONTROL, PONG, RSV1, TEXT, read_header
 from .mask cimport mask_bytes
 from .scan cimport is_ascii
@@ -31,6 +32,7 @@ cdef extern from "Python.h":
 cdef enum:
     # Storage that is set aside at once; more follows when that much has come.
     FIRST_STORAGE = 1048576
+    LARGE_HEADER = 10  # of a frame of 64 KiB and more: two bytes, and a length of eight; with a masking key 4 more
 
 DEFAULT_FRAME_SIZE = 16 * 1024 * 1024
 DEFAULT_MESSAGE_SIZE = 64 * 1024 * 1024
@@ -261,6 +263,11 @@ cdef class Messages:
 
     cdef char *storage_data(self) noexcept:
         return text_data(self.storage) if self.is_text else bytes_data(self.storage)
+
+    cdef bint lies_badly(self) noexcept:
+        """Would the kernel copy byte by byte to where a large frame is gathered, from behind its header?"""
+        cdef int header = LARGE_HEADER + (4 if self.header.masked else 0)
+        return self.storage != NULL and crawls(<uintptr_t> self.storage_data(), header)
 
     cdef int grow(self, size_t size) except -1:
         cdef PyObject *storage = self.storage

@@ -34,7 +34,8 @@ cdef class Source(Framed):
         cdef bint is_large
         if self.tls is not None:
             state = self.fill_decrypted(timeout_ms, deadline)
-        elif self.messages.frame_left >= DIRECT_SIZE and self.incoming.size() == 0 and not self.reading:
+        elif (self.messages.frame_left >= DIRECT_SIZE and self.incoming.size() == 0 and not self.reading
+                and not self.messages.lies_badly()):
             state = self.fill_payload(timeout_ms, deadline)
         else:
             is_large = self.messages.size >= DIRECT_SIZE + FIRST_SIZE and not self.messages.in_frame

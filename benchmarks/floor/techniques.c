@@ -247,7 +247,7 @@ static const struct {
     {"find_last_byte", run_find_last_byte}, {"find_whole", run_find_whole},
     {"mask_fused", run_mask_fused},         {"mask_after_copy", run_mask_after_copy},
     {"mask_bytes", run_mask_bytes},         {"recv_at_64", run_recv_at},
-    {"recv_at_16", run_recv_at},
+    {"recv_at_16", run_recv_at},            {"recv_at_6", run_recv_at},
 };
 
 int main(int argc, char **argv)
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
         memcpy(lines + i - 2, "\r\n", 2);
     target = aligned_alloc(PAGE, sizeof lines + PAGE);
     check(target != NULL, "aligned_alloc");
-    target += strcmp(what, "recv_at_16") == 0 ? 16 : 64;
+    target += strcmp(what, "recv_at_16") == 0 ? 16 : strcmp(what, "recv_at_6") == 0 ? 6 : 64;
     connected_pair(ends);
     check(setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0, "SO_SNDBUF");
     dryad_mask_choose();
