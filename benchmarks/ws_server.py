@@ -8,6 +8,8 @@ native_net_wait has: it knows of every client who is ready that a whole message 
 
 from __future__ import annotations
 
+import dataclasses
+
 import harness
 import load
 import ws_servers
@@ -18,9 +20,9 @@ OURS = "dryad_net compiled"
 IN_TURN = f"{OURS} in turn"
 # What the library aims at, beside the C server by processor time.
 WANTED = 0.85
-# What the C server is told, if not load.ECHO.
-LOOKING = f"{load.ECHO} whole"
+# The C server that looks first, and what makes it do so.
 LOOKS_FIRST = "C, looks first"
+LOOKING = f"{load.ECHO} whole"
 PICOWS = ("picows, uvloop", "picows, uvloop, Cython listener")
 
 
@@ -28,7 +30,6 @@ def contenders(floor: str) -> list[harness.Contender]:
     """Every server; the floor first."""
     return [
         harness.Contender("C, epoll", (floor,)),
-        harness.Contender(LOOKS_FIRST, (floor,)),
         *ws_servers.ours(),
         *ws_servers.ours("ours_in_turn", "in turn"),
         ws_servers.contender(PICOWS[0], "picows"),
@@ -44,6 +45,7 @@ def main() -> None:
     notes = []
     with harness.floor_programs() as floor:
         client = floor("ws_load")
+        in_c, *others = contenders(floor("ws_server"))
         for size in options.sizes:
             for connections in options.connections:
                 command = (client, "{port}", str(connections), str(size))
@@ -52,8 +54,9 @@ def main() -> None:
                     f"WebSocket echo server, {size:,} bytes, {many}",
                     "message",
                     [
-                        load.UnderLoad(one, command, LOOKING if one.name == LOOKS_FIRST else load.ECHO)
-                        for one in contenders(floor("ws_server"))
+                        load.UnderLoad(in_c, command),
+                        load.UnderLoad(dataclasses.replace(in_c, name=LOOKS_FIRST), command, LOOKING),
+                        *(load.UnderLoad(one, command) for one in others),
                     ],
                     options,
                 )
