@@ -43,7 +43,7 @@ def enter() -> str:
 
 def _leave() -> bool:
     """Leave the machine's network; who is not root needs to be in a user namespace for that (user_namespaces(7))."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None)
     if libc.unshare(CLONE_NEWNET) == 0:
         return True
     user, group = os.geteuid(), os.getegid()

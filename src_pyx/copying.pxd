@@ -20,9 +20,14 @@ cdef enum:
     _LONG = 2048
 
 
+cdef inline size_t _further(uintptr_t to, uintptr_t start) noexcept nogil:
+    """How much further in its page the target begins than the source does."""
+    return (to - start) % _PAGE
+
+
 cdef inline void copy(char *to, const char *data, size_t size) noexcept nogil:
     """memcpy(3)."""
-    if size > _LONG and 0 < (<uintptr_t> to - <uintptr_t> data) % _PAGE < _NEAR:
+    if size > _LONG and 0 < _further(<uintptr_t> to, <uintptr_t> data) < _NEAR:
         mask_bytes(to, data, size, b"\0\0\0\0", 0)
     else:
         memcpy(to, data, size)
@@ -34,7 +39,7 @@ cdef inline bint crawls(uintptr_t to, uintptr_t start) noexcept nogil:
     The addresses, or for one of them how far into a page it is: what one call sends mostly begins with a page
     in the kernel, where everything before it was received.
     """
-    return 0 < (to - start) % _PAGE < _TOO_NEAR
+    return 0 < _further(to, start) < _TOO_NEAR
 
 
 cdef inline bytes new_bytes(const char *data, size_t size):

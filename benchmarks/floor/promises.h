@@ -3,7 +3,6 @@
 #define DRYAD_NET_FLOOR_PROMISES_H
 
 #include <pthread.h>
-#include <sys/ioctl.h>
 
 #include "worker.h"
 

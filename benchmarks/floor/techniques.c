@@ -259,7 +259,8 @@ int main(int argc, char **argv)
         memcpy(lines + i - 2, "\r\n", 2);
     target = aligned_alloc(PAGE, sizeof lines + PAGE);
     check(target != NULL, "aligned_alloc");
-    target += strcmp(what, "recv_at_16") == 0 ? 16 : strcmp(what, "recv_at_6") == 0 ? 6 : 64;
+    if (strncmp(what, "recv_at_", 8) == 0)
+        target += atoi(what + 8);
     connected_pair(ends);
     check(setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0, "SO_SNDBUF");
     dryad_mask_choose();

@@ -9,9 +9,9 @@
 #include "websocket.h"
 
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "private.h"
-#include "promises.h"
 
 enum { EVENTS = 256, ROOM = 1024 * 1024, MOST = 65536 };
 
